@@ -1,0 +1,104 @@
+#ifndef REMORA_FILTERS_API_FILTER_H_
+#define REMORA_FILTERS_API_FILTER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "filters/api/arena.h"
+#include "filters/api/body.h"
+#include "filters/api/headers.h"
+#include "filters/api/stream_info.h"
+
+namespace remora {
+
+// What every hook of a filter answers.
+enum class Verdict : uint8_t {
+  // On to the next filter.
+  kContinue,
+  // Stop here until FilterContext::Resume*(). Nothing more is read from that side meanwhile: what
+  // has arrived waits, and back-pressure reaches the sender.
+  kPause,
+  // Stop here, but go on collecting the body up to the stream's buffer limit; beyond it the stream
+  // answers 413 (request) or 500 (response). The hook is called again with each further piece; the
+  // whole body is handed on when a hook answers kContinue or the context is resumed.
+  kBuffer,
+  // The filter has replied (FilterContext::Reply) or reset the stream; no further hook is called.
+  kReplied,
+};
+
+struct LocalReply {
+  int status = 500;
+  absl::string_view body;          // static or in the stream's arena
+  absl::string_view details;       // %RESPONSE_CODE_DETAILS%; static or in the arena
+  std::optional<int> grpc_status;  // overrides the mapping from the HTTP status
+  // Called with the reply's headers before they are sent; may be null.
+  std::function<void(Headers&)> edit;
+};
+
+// What a filter may ask of its stream. Valid for the life of the filter; one thread.
+class FilterContext {
+ public:
+  virtual ~FilterContext() = default;
+
+  virtual Arena& arena() = 0;
+  virtual StreamInfo& info() = 0;
+  virtual const StreamInfo& info() const = 0;
+  virtual int64_t now_ns() const = 0;  // monotonic, the loop's clock of this turn
+  virtual uint64_t random() = 0;
+
+  virtual Headers* request_headers() = 0;   // null before they arrived
+  virtual Headers* response_headers() = 0;  // null before they arrived
+
+  // Serialized per-route configuration of this filter (typed_per_filter_config), already parsed by
+  // the factory; the most specific level. Null when there is none.
+  virtual const void* route_config(uint32_t filter_index) const = 0;
+
+  // Ends the request side: no later filter sees the request, the response goes back through the
+  // filters that saw the request.
+  virtual void Reply(const LocalReply& reply) = 0;
+  // Go on after kPause or kBuffer. May call into later filters before it returns.
+  virtual void ResumeRequest() = 0;
+  virtual void ResumeResponse() = 0;
+  // Drops the chosen route, so that it is matched anew with the headers as they are now.
+  virtual void ClearRoute() = 0;
+};
+
+// Acts on one exchange. Lives for one stream on one thread; every hook may change what it is given.
+// Request hooks run in the order of configuration, response hooks in reverse.
+class HttpFilter {
+ public:
+  virtual ~HttpFilter() = default;
+
+  // Called once before any other hook.
+  virtual void Attach(FilterContext* context) { context_ = context; }
+
+  virtual Verdict OnRequestHeaders(Headers&, bool /*end*/) { return Verdict::kContinue; }
+  virtual Verdict OnRequestBody(Body&, bool /*end*/) { return Verdict::kContinue; }
+  virtual Verdict OnRequestTrailers(Headers&) { return Verdict::kContinue; }
+  virtual Verdict OnResponseHeaders(Headers&, bool /*end*/) { return Verdict::kContinue; }
+  virtual Verdict OnResponseBody(Body&, bool /*end*/) { return Verdict::kContinue; }
+  virtual Verdict OnResponseTrailers(Headers&) { return Verdict::kContinue; }
+  // The stream is over, whatever its end; cancel what is pending. No hook follows.
+  virtual void OnEnd() {}
+
+ protected:
+  FilterContext* context_ = nullptr;
+};
+
+// Makes the filter of each stream. Built on main from the typed configuration, then const and shared
+// by all workers. The filter it makes is allocated by the stream (see FilterChain): Create places it
+// in `arena` memory when it can, and Destroy ends it.
+class FilterFactory {
+ public:
+  virtual ~FilterFactory() = default;
+  virtual HttpFilter* Create(Arena& arena) const = 0;
+  // Runs the destructor; the memory is the arena's.
+  virtual void Destroy(HttpFilter* filter) const { filter->~HttpFilter(); }
+};
+
+}  // namespace remora
+
+#endif  // REMORA_FILTERS_API_FILTER_H_
