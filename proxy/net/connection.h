@@ -1,0 +1,119 @@
+#ifndef REMORA_PROXY_NET_CONNECTION_H_
+#define REMORA_PROXY_NET_CONNECTION_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/strings/string_view.h"
+#include "filters/api/body.h"
+#include "filters/api/stream_info.h"
+#include "proxy/base/graveyard.h"
+#include "proxy/base/loop.h"
+#include "proxy/base/timer.h"
+#include "proxy/net/byte_stream.h"
+#include "proxy/net/transport.h"
+
+namespace remora::proxy {
+
+enum class CloseKind : uint8_t {
+  kRemote,    // the peer closed (after its last byte was delivered) or reset
+  kLocal,     // Close() was called
+};
+
+// What the user of a connection hears. Each call may Close() or bury the connection.
+class ConnectionEvents {
+ public:
+  // The transport handshake ended (or, without one, the socket is connected).
+  virtual void OnConnected() = 0;
+  // New bytes are in connection.input(). `eof`: the peer will send no more (half-close), all bytes
+  // are in input(). Called once more with eof when it arrives alone. Not called while reading is paused.
+  virtual void OnData(bool eof) = 0;
+  // unsent() rose above the high watermark / fell below the low one (half of it).
+  virtual void OnOutputBlocked() = 0;
+  virtual void OnOutputDrained() = 0;
+  // Everything given to output() is in the kernel.
+  virtual void OnOutputEmpty() {}
+  // The connection is over; the last call. `reset`: it ended by an error (RST, failed write, failed
+  // handshake), not by an orderly close.
+  virtual void OnClosed(CloseKind kind, bool reset) = 0;
+
+ protected:
+  ~ConnectionEvents() = default;
+};
+
+// Bytes to and from one peer: a byte stream (socket) below, a transport (raw or TLS) between, the
+// user above. Reads are level-triggered and paused by reason; writes collect in output() and leave
+// in one write at the end of the turn.
+//
+// Threads: its loop's. Lifetime: owned by its user by unique_ptr, given up through
+// loop.graveyard().Bury(). After OnClosed nothing is called any more.
+class Connection final : public Mortal, private Loop::TurnItem {
+ public:
+  // For an accepted or a connecting byte stream. `buffer_limit`: high watermark of unsent bytes and
+  // of input taken in one go; 0 for none.
+  Connection(Loop* loop, std::unique_ptr<ByteStream> stream, std::unique_ptr<Transport> transport,
+             size_t buffer_limit);
+  ~Connection() override;
+
+  // Starts reading (and the handshake). Events may be called from inside only in later turns.
+  void Start(ConnectionEvents* events);
+  void SetEvents(ConnectionEvents* events) { events_ = events; }
+
+  Loop& loop() { return *loop_; }
+  ConnectionInfo& info() { return info_; }
+  const ConnectionInfo& info() const { return info_; }
+  Transport& transport() { return *transport_; }
+  ByteStream& stream() { return *stream_; }
+
+  // Decrypted bytes not yet taken by the user.
+  Body& input() { return input_; }
+  // Where the user appends; call Flush() after it (cheap: queues one write for the end of the turn).
+  Body& output() { return output_; }
+  void Flush();
+  // Bytes appended and not yet in the kernel, ciphertext included.
+  size_t unsent() const;
+
+  // Reasons to stop reading; reading goes on when no reason is left.
+  enum PauseReason : uint8_t { kPauseUser = 1, kPausePeer = 2, kPauseLimit = 4 };
+  void PauseReading(PauseReason reason);
+  void ResumeReading(PauseReason reason);
+  // Calls OnData at the end of this turn although nothing new arrived (input() was left over).
+  void RedeliverInput();
+
+  // Sends everything in output(), then shuts the sending side down (TLS: close_notify).
+  void CloseWrite();
+  // Sends everything, then closes. With `delay_ms` > 0 the closing side waits that long for the
+  // peer's close after its FIN, so that a last response is not cut by a reset (delayed close).
+  void CloseAfterFlush(int64_t delay_ms);
+  // Closes now; what is unsent is lost. `reset`: by RST.
+  void Close(bool reset = false);
+  bool closed() const { return closed_; }
+  bool closing() const { return close_after_flush_; }
+
+  uint64_t bytes_read() const { return bytes_read_; }
+  uint64_t bytes_written() const { return bytes_written_; }
+
+ private:
+  friend class ConnectionDriver;
+  void RunAtEndOfTurn() override;
+
+  Loop* loop_;
+  std::unique_ptr<ByteStream> stream_;
+  std::unique_ptr<Transport> transport_;
+  ConnectionEvents* events_ = nullptr;
+  ConnectionInfo info_;
+  Body input_;
+  Body output_;
+  size_t buffer_limit_;
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
+  uint8_t paused_ = 0;
+  bool started_ = false;
+  bool connected_ = false;
+  bool closed_ = false;
+  bool close_after_flush_ = false;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_NET_CONNECTION_H_
