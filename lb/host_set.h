@@ -22,6 +22,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/types/span.h"
@@ -83,59 +84,6 @@ struct PriorityHosts {
   // others in lexicographic order: zone-aware routing counts on it.
   std::vector<LocalityHosts> localities;
   bool has_local = false;
-  // The configuration gave weights to localities.
-  bool has_locality_weights = false;
-};
-
-class HostTable;
-
-class HostSet {
- public:
-  // Partitions `table` by the flags its hosts have now. O(hosts); no host is
-  // copied.
-  static std::shared_ptr<const HostSet> Make(
-      std::shared_ptr<const HostTable> table);
-  // A set without any host (one priority, empty).
-  static std::shared_ptr<const HostSet> Empty();
-
-  const std::shared_ptr<const HostTable>& table() const { return table_; }
-  size_t size() const { return hosts_.size(); }
-
-  const HostEntry& entry(uint32_t number) const { return entries_[number]; }
-  Host* host(uint32_t number) const { return hosts_[number]; }
-  uint32_t weight(uint32_t number) const { return weights_[number]; }
-  // Health when the set was built: what the lists are made of.
-  // (`host(n)->state()` may already know more.)
-  Health health(uint32_t number) const { return health_[number]; }
-
-  // Never empty: a cluster without hosts has one priority without hosts.
-  absl::Span<const PriorityHosts> priorities() const { return priorities_; }
-  absl::Span<const HostList> lists() const { return lists_; }
-  const HostList& list(uint32_t id) const { return lists_[id]; }
-
-  // Of the whole set, as the membership gauges want them.
-  size_t healthy_count() const { return healthy_count_; }
-  size_t degraded_count() const { return degraded_count_; }
-  size_t excluded_count() const { return excluded_count_; }
-
-  // See HostTable::Options.
-  uint32_t overprovisioning_factor() const;
-  bool weighted_priority_health() const;
-
- private:
-  HostSet() = default;
-  uint32_t AddList(std::vector<uint32_t> members);
-
-  std::shared_ptr<const HostTable> table_;
-  absl::Span<const HostEntry> entries_;
-  absl::Span<Host* const> hosts_;
-  absl::Span<const uint32_t> weights_;
-  std::vector<Health> health_;
-  std::vector<PriorityHosts> priorities_;
-  std::vector<HostList> lists_;
-  size_t healthy_count_ = 0;
-  size_t degraded_count_ = 0;
-  size_t excluded_count_ = 0;
 };
 
 // What the configuration says: built by HostTable::Builder, shared by every
@@ -171,10 +119,9 @@ class HostTable {
   struct PriorityInfo {
     uint32_t first = 0;
     uint32_t count = 0;
-    std::vector<LocalityInfo>
-        localities;  // in the order PriorityHosts documents
+    // In the order PriorityHosts documents.
+    std::vector<LocalityInfo> localities;
     bool has_local = false;
-    bool has_locality_weights = false;
   };
 
   HostTable() = default;
@@ -206,19 +153,71 @@ class HostTable::Builder {
 
  private:
   struct Group {
-    uint32_t priority;
+    uint32_t priority = 0;
     Locality locality;
     uint32_t weight = 0;
-    bool weighted = false;
     size_t hosts = 0;
   };
+  // Index into PriorityHosts::localities of each of groups_.
+  std::vector<uint32_t> ArrangeLocalities(HostTable* table);
   size_t FindGroup(uint32_t priority, const Locality& locality);
 
   Options options_;
   std::vector<Group> groups_;
-  std::vector<HostEntry>
-      entries_;  // `locality` holds the index into groups_ until Build
+  // `locality` holds the index into groups_ until Build().
+  std::vector<HostEntry> entries_;
   size_t last_group_ = 0;
+};
+
+// The hosts of a table, parted by the health flags of one moment.
+class HostSet {
+ public:
+  // Partitions `table` by the flags its hosts have now. O(hosts); no host is
+  // copied.
+  static std::shared_ptr<const HostSet> Make(
+      std::shared_ptr<const HostTable> table);
+  // A set without any host (one priority, empty).
+  static std::shared_ptr<const HostSet> Empty();
+
+  const std::shared_ptr<const HostTable>& table() const { return table_; }
+  size_t size() const { return hosts_.size(); }
+
+  const HostEntry& entry(uint32_t number) const { return entries_[number]; }
+  Host* host(uint32_t number) const { return hosts_[number]; }
+  uint32_t weight(uint32_t number) const { return weights_[number]; }
+  // Health when the set was built: what the lists are made of.
+  // (`host(n)->state()` may already know more.)
+  Health health(uint32_t number) const { return health_[number]; }
+
+  // Never empty: a cluster without hosts has one priority without hosts.
+  absl::Span<const PriorityHosts> priorities() const { return priorities_; }
+  absl::Span<const HostList> lists() const { return lists_; }
+  const HostList& list(uint32_t id) const { return lists_[id]; }
+
+  // Of the whole set, as the membership gauges want them.
+  size_t healthy_count() const { return healthy_count_; }
+  size_t degraded_count() const { return degraded_count_; }
+  size_t excluded_count() const { return excluded_count_; }
+
+  // See HostTable::Options.
+  uint32_t overprovisioning_factor() const;
+  bool weighted_priority_health() const;
+
+ private:
+  HostSet() = default;
+  void AddPriority(const HostTable::PriorityInfo& info);
+  uint32_t AddList(std::vector<uint32_t> members);
+
+  std::shared_ptr<const HostTable> table_;
+  absl::Span<const HostEntry> entries_;
+  absl::Span<Host* const> hosts_;
+  absl::Span<const uint32_t> weights_;
+  std::vector<Health> health_;
+  std::vector<PriorityHosts> priorities_;
+  std::vector<HostList> lists_;
+  size_t healthy_count_ = 0;
+  size_t degraded_count_ = 0;
+  size_t excluded_count_ = 0;
 };
 
 }  // namespace remora::lb
