@@ -1,0 +1,56 @@
+#ifndef REMORA_XDS_TCP_PROXY_H_
+#define REMORA_XDS_TCP_PROXY_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "filters/metadata.h"
+#include "xds/access_log.h"
+#include "xds/parse_context.h"
+
+namespace envoy::extensions::filters::network::tcp_proxy::v3 {
+class TcpProxy;
+}
+
+namespace remora::xds {
+
+struct TcpProxy {
+  struct WeightedCluster {
+    std::string name;
+    uint32_t weight = 0;
+    Metadata metadata_match;
+  };
+
+  std::string stat_prefix;
+  std::string cluster;  // one of `cluster` and `weighted_clusters`
+  std::vector<WeightedCluster> weighted_clusters;
+  uint32_t total_weight = 0;
+  Metadata metadata_match;
+  absl::Duration idle_timeout = absl::Hours(1);  // both directions quiet; zero: none
+  uint32_t max_connect_attempts = 1;
+  absl::Duration connect_backoff_base;  // zero: at once
+  absl::Duration connect_backoff_max;
+  bool hash_source_ip = false;
+  std::string hash_filter_state;           // key; empty: none
+  absl::Duration max_connection_duration;  // zero: none
+  double max_connection_duration_jitter_percent = 0;
+  std::vector<AccessLog> access_logs;
+  absl::Duration access_log_flush_interval;  // zero: only at the end
+  bool flush_access_log_on_connected = false;
+
+  // The cluster for one connection. `random` is any 64-bit number.
+  absl::string_view ChooseCluster(uint64_t random) const;
+
+  static absl::StatusOr<std::shared_ptr<const TcpProxy>> Parse(
+      const envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy& proto,
+      ParseContext& context);
+};
+
+}  // namespace remora::xds
+
+#endif  // REMORA_XDS_TCP_PROXY_H_
