@@ -1,6 +1,6 @@
 """Groups generated .pb.cc files into few translation units.
 
-  batch.py GEN LIST OUT
+  batch.py GEN LIST SUFFIX OUT           SUFFIX: .pb.cc or .grpc.pb.cc
 
 protobuf's headers take most of the time of compiling a small .pb.cc, so each
 file written to OUT includes several of them. Two file-local names recur in all
@@ -10,15 +10,15 @@ of them and are told apart by a macro.
 import pathlib
 import sys
 
-BATCH_BYTES = 700_000
+BATCH_BYTES = {".pb.cc": 700_000, ".grpc.pb.cc": 120_000}
 LOCAL_NAMES = ["schemas", "file_default_instances"]
 
 
-def batches_of(gen, names):
+def batches_of(gen, names, limit):
     batch, size = [], 0
     for name in names:
         bytes_ = (gen / name).stat().st_size
-        if batch and size + bytes_ > BATCH_BYTES:
+        if batch and size + bytes_ > limit:
             yield batch
             batch, size = [], 0
         batch.append(name)
@@ -36,13 +36,15 @@ def text_of(batch):
 
 
 def main():
-    gen, listing, out = (pathlib.Path(arg) for arg in sys.argv[1:4])
+    gen, listing, out = (pathlib.Path(sys.argv[i]) for i in (1, 2, 4))
+    suffix = sys.argv[3]
     out.mkdir(parents=True, exist_ok=True)
     names = [
-        name.removesuffix(".proto") + ".pb.cc"
+        name.removesuffix(".proto") + suffix
         for name in listing.read_text().split()
     ]
-    for index, batch in enumerate(batches_of(gen, names)):
+    for index, batch in enumerate(
+            batches_of(gen, names, BATCH_BYTES[suffix])):
         (out / f"batch_{index:02}.cc").write_text("".join(text_of(batch)))
 
 
