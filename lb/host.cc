@@ -35,8 +35,7 @@ std::string HealthFlagsString(uint32_t flags) {
 }
 
 Health CoarseHealth(uint32_t flags) {
-  if (flags & (kFailedActiveHc | kFailedOutlierCheck | kFailedEdsHealth |
-               kEdsStatusDraining)) {
+  if (flags & (kFailedActiveHc | kFailedOutlierCheck | kFailedEdsHealth | kEdsStatusDraining)) {
     return Health::kUnhealthy;
   }
   if (flags & (kDegradedActiveHc | kDegradedEdsHealth)) {
@@ -46,12 +45,10 @@ Health CoarseHealth(uint32_t flags) {
 }
 
 bool IsExcluded(uint32_t flags) {
-  return (flags & (kPendingActiveHc | kExcludedViaImmediateHcFail |
-                   kEdsStatusDraining)) != 0;
+  return (flags & (kPendingActiveHc | kExcludedViaImmediateHcFail | kEdsStatusDraining)) != 0;
 }
 
-absl::StatusOr<SocketAddress> SocketAddress::Ip(absl::string_view ip,
-                                                uint16_t port) {
+absl::StatusOr<SocketAddress> SocketAddress::Ip(absl::string_view ip, uint16_t port) {
   const std::string text(ip);
   SocketAddress address;
   if (inet_pton(AF_INET, text.c_str(), &address.ip_.v4.sin_addr) == 1) {
@@ -76,19 +73,19 @@ absl::StatusOr<SocketAddress> SocketAddress::Pipe(absl::string_view path) {
   // A path needs its terminating zero; an abstract name is length-counted.
   const size_t room = sizeof(address.pipe_->sun_path) - (abstract_name ? 0 : 1);
   if (path.empty() || path.size() > room) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "pipe path of ", path.size(), " bytes, 1 to ", room, " are allowed"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("pipe path of ", path.size(), " bytes, 1 to ", room, " are allowed"));
   }
   address.pipe_->sun_family = AF_UNIX;
   std::memcpy(address.pipe_->sun_path, path.data(), path.size());
   if (abstract_name) address.pipe_->sun_path[0] = '\0';
-  address.length_ = static_cast<socklen_t>(
-      offsetof(sockaddr_un, sun_path) + path.size() + (abstract_name ? 0 : 1));
+  address.length_ = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() +
+                                           (abstract_name ? 0 : 1));
   return address;
 }
 
-absl::StatusOr<SocketAddress> SocketAddress::FromSockaddr(
-    const sockaddr* source, socklen_t length) {
+absl::StatusOr<SocketAddress> SocketAddress::FromSockaddr(const sockaddr* source,
+                                                          socklen_t length) {
   SocketAddress address;
   if (source->sa_family == AF_INET && length >= sizeof(sockaddr_in)) {
     std::memcpy(&address.ip_.v4, source, sizeof(sockaddr_in));
@@ -106,15 +103,13 @@ absl::StatusOr<SocketAddress> SocketAddress::FromSockaddr(
     address.length_ = length;
     return address;
   }
-  return absl::InvalidArgumentError(
-      absl::StrCat("address of unknown family ", source->sa_family));
+  return absl::InvalidArgumentError(absl::StrCat("address of unknown family ", source->sa_family));
 }
 
 SocketAddress& SocketAddress::operator=(const SocketAddress& other) {
   if (this == &other) return *this;
   ip_ = other.ip_;
-  pipe_ = other.pipe_ == nullptr ? nullptr
-                                 : std::make_unique<sockaddr_un>(*other.pipe_);
+  pipe_ = other.pipe_ == nullptr ? nullptr : std::make_unique<sockaddr_un>(*other.pipe_);
   length_ = other.length_;
   return *this;
 }
@@ -129,8 +124,7 @@ std::string SocketAddress::ToString() const {
     const size_t bytes = length_ - offsetof(sockaddr_un, sun_path);
     if (bytes == 0) return "";
     if (pipe_->sun_path[0] == '\0') {
-      return absl::StrCat("@",
-                          absl::string_view(pipe_->sun_path + 1, bytes - 1));
+      return absl::StrCat("@", absl::string_view(pipe_->sun_path + 1, bytes - 1));
     }
     return std::string(pipe_->sun_path, strnlen(pipe_->sun_path, bytes));
   }

@@ -104,8 +104,7 @@ struct alignas(64) HostState {
     return (flags.fetch_or(flag, std::memory_order_relaxed) & flag) == 0;
   }
   bool ClearFlag(HealthFlag flag) {
-    return (flags.fetch_and(~uint32_t{flag}, std::memory_order_relaxed) &
-            flag) != 0;
+    return (flags.fetch_and(~uint32_t{flag}, std::memory_order_relaxed) & flag) != 0;
   }
 };
 
@@ -118,8 +117,7 @@ class SocketAddress {
   // A Unix socket's path; a leading '@' means the abstract name space.
   static absl::StatusOr<SocketAddress> Pipe(absl::string_view path);
   // From what getaddrinfo, accept or c-ares gave.
-  static absl::StatusOr<SocketAddress> FromSockaddr(const sockaddr* address,
-                                                    socklen_t length);
+  static absl::StatusOr<SocketAddress> FromSockaddr(const sockaddr* address, socklen_t length);
 
   SocketAddress(SocketAddress&&) = default;
   SocketAddress& operator=(SocketAddress&&) = default;
@@ -153,17 +151,15 @@ struct Locality {
 
   bool operator==(const Locality&) const = default;
   auto operator<=>(const Locality&) const = default;
-  bool empty() const {
-    return region.empty() && zone.empty() && sub_zone.empty();
-  }
+  bool empty() const { return region.empty() && zone.empty() && sub_zone.empty(); }
 };
 
 // Where and how this endpoint is probed, where that differs from its address
 // (EDS `health_check_config`).
 struct HealthCheckTarget {
   std::unique_ptr<const SocketAddress> address;  // null: the host's own
-  std::string hostname;   // empty: the check's own setting
-  bool disabled = false;  // never probed, always counted as passing
+  std::string hostname;                          // empty: the check's own setting
+  bool disabled = false;                         // never probed, always counted as passing
 };
 
 // What one configuration says of an endpoint, besides its address. Const; xds/

@@ -9,8 +9,8 @@ namespace remora::lb {
 namespace {
 
 const std::shared_ptr<const HostAttributes>& DefaultAttributes() {
-  static const auto& attributes = *new std::shared_ptr<const HostAttributes>(
-      std::make_shared<HostAttributes>());
+  static const auto& attributes =
+      *new std::shared_ptr<const HostAttributes>(std::make_shared<HostAttributes>());
   return attributes;
 }
 
@@ -33,8 +33,7 @@ uint32_t HostSet::AddList(std::vector<uint32_t> members) {
       list.total_weight_ += weights_[number];
       list.equal_weights_ &= weights_[number] == weights_[members.front()];
     }
-    const bool consecutive =
-        members.back() - members.front() + 1 == members.size();
+    const bool consecutive = members.back() - members.front() + 1 == members.size();
     if (!consecutive) {
       members.shrink_to_fit();
       list.members_ = std::move(members);
@@ -44,8 +43,7 @@ uint32_t HostSet::AddList(std::vector<uint32_t> members) {
   return static_cast<uint32_t>(lists_.size() - 1);
 }
 
-std::shared_ptr<const HostSet> HostSet::Make(
-    std::shared_ptr<const HostTable> table) {
+std::shared_ptr<const HostSet> HostSet::Make(std::shared_ptr<const HostTable> table) {
   std::shared_ptr<HostSet> set(new HostSet);
   set->entries_ = table->entries_;
   set->hosts_ = table->hosts_;
@@ -66,16 +64,14 @@ void HostSet::AddPriority(const HostTable::PriorityInfo& info) {
   };
   std::vector<Members> groups(1 + info.localities.size());
   uint64_t excluded_weight = 0;
-  for (uint32_t number = info.first; number < info.first + info.count;
-       ++number) {
+  for (uint32_t number = info.first; number < info.first + info.count; ++number) {
     const HostState& state = hosts_[number]->state();
     const uint32_t flags = state.flags.load(std::memory_order_relaxed);
     const Health health = CoarseHealth(flags);
     const bool excluded = IsExcluded(flags);
     health_[number] = health;
     if (excluded) excluded_weight += weights_[number];
-    for (Members* group :
-         {&groups[0], &groups[1 + entries_[number].locality]}) {
+    for (Members* group : {&groups[0], &groups[1 + entries_[number].locality]}) {
       group->all.push_back(number);
       if (health == Health::kHealthy) group->healthy.push_back(number);
       if (health == Health::kDegraded) group->degraded.push_back(number);
@@ -107,9 +103,7 @@ void HostSet::AddPriority(const HostTable::PriorityInfo& info) {
   priorities_.push_back(std::move(priority));
 }
 
-std::shared_ptr<const HostSet> HostSet::Empty() {
-  return Make(HostTable::Builder({}).Build());
-}
+std::shared_ptr<const HostSet> HostSet::Empty() { return Make(HostTable::Builder({}).Build()); }
 
 int64_t HostTable::Find(absl::string_view address) const {
   for (size_t i = 0; i < hosts_.size(); ++i) {
@@ -118,8 +112,7 @@ int64_t HostTable::Find(absl::string_view address) const {
   return -1;
 }
 
-size_t HostTable::Builder::FindGroup(uint32_t priority,
-                                     const Locality& locality) {
+size_t HostTable::Builder::FindGroup(uint32_t priority, const Locality& locality) {
   const auto matches = [&](const Group& group) {
     return group.priority == priority && group.locality == locality;
   };
@@ -135,21 +128,19 @@ size_t HostTable::Builder::FindGroup(uint32_t priority,
   return last_group_;
 }
 
-void HostTable::Builder::SetLocalityWeight(uint32_t priority,
-                                           const Locality& locality,
+void HostTable::Builder::SetLocalityWeight(uint32_t priority, const Locality& locality,
                                            uint32_t weight) {
   groups_[FindGroup(priority, locality)].weight = weight;
 }
 
-void HostTable::Builder::Add(std::shared_ptr<Host> host, uint32_t weight,
-                             uint32_t priority, const Locality& locality,
+void HostTable::Builder::Add(std::shared_ptr<Host> host, uint32_t weight, uint32_t priority,
+                             const Locality& locality,
                              std::shared_ptr<const HostAttributes> attributes) {
   const size_t group = FindGroup(priority, locality);
   ++groups_[group].hosts;
   HostEntry entry;
   entry.host = std::move(host);
-  entry.attributes =
-      attributes == nullptr ? DefaultAttributes() : std::move(attributes);
+  entry.attributes = attributes == nullptr ? DefaultAttributes() : std::move(attributes);
   entry.weight = std::max<uint32_t>(weight, 1);
   entry.priority = priority;
   entry.locality = static_cast<uint32_t>(group);

@@ -35,8 +35,8 @@ struct HostEntry {
   std::shared_ptr<Host> host;
   std::shared_ptr<const HostAttributes> attributes;  // never null
   uint32_t weight = 1;                               // >= 1
-  uint32_t priority = 0;  // index into HostSet::priorities()
-  uint32_t locality = 0;  // index into PriorityHosts::localities
+  uint32_t priority = 0;                             // index into HostSet::priorities()
+  uint32_t locality = 0;                             // index into PriorityHosts::localities
 };
 
 // Some hosts of one set, in order. `At(i)` is the number of the i-th.
@@ -141,12 +141,10 @@ class HostTable::Builder {
   // Weight of a locality at a priority; may come before or after its hosts.
   // Absent or 0: the locality gets no traffic when localities are balanced by
   // weight.
-  void SetLocalityWeight(uint32_t priority, const Locality& locality,
-                         uint32_t weight);
+  void SetLocalityWeight(uint32_t priority, const Locality& locality, uint32_t weight);
   // Gaps between priorities stay as priorities without hosts. `attributes` may
   // be null (all defaults).
-  void Add(std::shared_ptr<Host> host, uint32_t weight, uint32_t priority,
-           const Locality& locality,
+  void Add(std::shared_ptr<Host> host, uint32_t weight, uint32_t priority, const Locality& locality,
            std::shared_ptr<const HostAttributes> attributes = nullptr);
   // Leaves the builder empty.
   std::shared_ptr<const HostTable> Build();
@@ -174,8 +172,7 @@ class HostSet {
  public:
   // Partitions `table` by the flags its hosts have now. O(hosts); no host is
   // copied.
-  static std::shared_ptr<const HostSet> Make(
-      std::shared_ptr<const HostTable> table);
+  static std::shared_ptr<const HostSet> Make(std::shared_ptr<const HostTable> table);
   // A set without any host (one priority, empty).
   static std::shared_ptr<const HostSet> Empty();
 

@@ -7,11 +7,9 @@
 // allocates or blocks while picking. When a snapshot brings a new policy, its
 // picker may continue where the old one was.
 //
-//   auto policy = MakePolicy(config, host_set, nullptr); // main auto picker =
-//   (*policy)->MakePicker(old_picker, seed);                      // worker,
-//   when the snapshot is installed PickContext ctx(random, now); // worker, per
-//   request if (Choice choice = picker->Pick(ctx)) { ... choice.host->state()
-//   ... }
+// Main: `auto policy = MakePolicy(config, host_set, nullptr)`. Worker, when the
+// snapshot is installed: `picker = (*policy)->MakePicker(old_picker, seed, now)`;
+// per request: `PickContext ctx(random, now)`, then `picker->Pick(ctx)`.
 
 #ifndef REMORA_LB_POLICY_H_
 #define REMORA_LB_POLICY_H_
@@ -38,9 +36,7 @@ struct HostPredicate {
   bool (*rejects)(const void* arg, const HostEntry& entry) = nullptr;
   const void* arg = nullptr;
 
-  bool Rejects(const HostEntry& entry) const {
-    return rejects != nullptr && rejects(arg, entry);
-  }
+  bool Rejects(const HostEntry& entry) const { return rejects != nullptr && rejects(arg, entry); }
 };
 
 // How a pick came about, for the cluster's `lb_*` statistics.
@@ -56,8 +52,7 @@ enum PickNote : uint32_t {
 // What a request tells the picker, and (`notes`) the picker about the pick.
 // Lives on the caller's stack for one pick.
 struct PickContext {
-  PickContext(RandomSource& random_source, TimePoint time)
-      : random(random_source), now(time) {}
+  PickContext(RandomSource& random_source, TimePoint time) : random(random_source), now(time) {}
 
   RandomSource& random;
   TimePoint now;  // of this turn of the loop; slow start only
@@ -104,9 +99,10 @@ class Policy {
   // previous snapshot, still alive, of whatever policy, or null: a picker of
   // the same kind hands over its cursor, so that an update does not restart the
   // rotation. `seed` is the worker's own, the same for each picker of this
-  // cluster.
-  virtual std::unique_ptr<Picker> MakePicker(const Picker* predecessor,
-                                             uint64_t seed) const = 0;
+  // cluster. `now` matters to slow start only, which also stamps healthy hosts
+  // that have no `healthy_since_ns` yet.
+  virtual std::unique_ptr<Picker> MakePicker(const Picker* predecessor, uint64_t seed,
+                                             TimePoint now) const = 0;
   virtual const HostSet& hosts() const = 0;
   virtual const PriorityState& priorities() const = 0;
 };
@@ -168,8 +164,7 @@ enum class LocalityMode : uint8_t { kIgnore, kWeighted, kZoneAware };
 
 // Everything a cluster says about balancing.
 struct PolicyConfig {
-  std::variant<RoundRobinConfig, LeastRequestConfig, RandomConfig,
-               RingHashConfig, MaglevConfig>
+  std::variant<RoundRobinConfig, LeastRequestConfig, RandomConfig, RingHashConfig, MaglevConfig>
       algorithm;
   double panic_threshold = 50.0;  // percent of healthy hosts; 0: never
   LocalityMode locality_mode = LocalityMode::kIgnore;
@@ -178,13 +173,12 @@ struct PolicyConfig {
 
 // One row per policy.
 struct PolicyKind {
-  absl::string_view
-      name;  // extension, "envoy.load_balancing_policies.round_robin"
+  absl::string_view name;         // extension, "envoy.load_balancing_policies.round_robin"
   absl::string_view legacy_enum;  // Cluster.LbPolicy, "ROUND_ROBIN"
   size_t config_index;            // alternative of PolicyConfig::algorithm
-  std::shared_ptr<const Policy> (*make)(
-      const PolicyConfig& config, std::shared_ptr<const HostSet> hosts,
-      std::shared_ptr<const HostSet> local_hosts);
+  std::shared_ptr<const Policy> (*make)(const PolicyConfig& config,
+                                        std::shared_ptr<const HostSet> hosts,
+                                        std::shared_ptr<const HostSet> local_hosts);
 };
 absl::Span<const PolicyKind> PolicyKinds();
 

@@ -18,17 +18,15 @@ class RandomSource {
   // Uniform over all 64-bit values.
   uint64_t Next() {
     state_ += 0xa0761d6478bd642fULL;
-    const unsigned __int128 product = static_cast<unsigned __int128>(state_) *
-                                      (state_ ^ 0xe7037ed1a0b428dbULL);
-    return static_cast<uint64_t>(product >> 64) ^
-           static_cast<uint64_t>(product);
+    const unsigned __int128 product =
+        static_cast<unsigned __int128>(state_) * (state_ ^ 0xe7037ed1a0b428dbULL);
+    return static_cast<uint64_t>(product >> 64) ^ static_cast<uint64_t>(product);
   }
 
   // Uniform over [0, bound); bound > 0. Multiplies instead of dividing; the
   // bias is below bound / 2^64.
   uint64_t Below(uint64_t bound) {
-    return static_cast<uint64_t>(
-        (static_cast<unsigned __int128>(Next()) * bound) >> 64);
+    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * bound) >> 64);
   }
 
  private:
