@@ -73,12 +73,9 @@ remora_room(remora_control SOURCES ${control} LINK remora_absl
   PkgConfig::uv PkgConfig::yaml PkgConfig::spdlog PkgConfig::fmt)
 
 if(EXISTS "${CMAKE_SOURCE_DIR}/xds/control/main.cc")
-  add_executable(remora_control_exe xds/control/main.cc)
-  set_target_properties(remora_control_exe PROPERTIES
-    OUTPUT_NAME remora-control)
-  target_compile_options(remora_control_exe PRIVATE ${REMORA_WARNINGS})
-  target_link_libraries(remora_control_exe PRIVATE remora_control)
-  add_custom_target(remora-control DEPENDS remora_control_exe)
+  add_executable(remora-control xds/control/main.cc)
+  target_compile_options(remora-control PRIVATE ${REMORA_WARNINGS})
+  target_link_libraries(remora-control PRIVATE remora_control)
 endif()
 
 file(GLOB bench CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/bench/*.cc")
