@@ -38,7 +38,9 @@ if(REMORA_LTO)
   set(CMAKE_INTERPROCEDURAL_OPTIMIZATION ON)
 endif()
 
-set(REMORA_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers)
+# Deprecated fields of the API are what control planes still send.
+set(REMORA_WARNINGS -Wall -Wextra -Werror -Wno-missing-field-initializers
+  -Wno-deprecated-declarations)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # g++ 12 reports these falsely inside the standard library and abseil once it
   # inlines (GCC bugs 105651, 105329, 105562), so they warn without failing.
