@@ -70,6 +70,9 @@ class ParseContext {
   bool ok() const { return errors_.empty(); }
   size_t error_count() const { return errors_.size(); }
   const std::vector<Finding>& errors() const { return errors_; }
+  // Whether an error at `path` or below it is known already: what would only
+  // follow from that one need not be said.
+  bool HasErrorWithin(absl::string_view path) const;
   const std::vector<Finding>& warnings() const { return warnings_; }
 
   // OK, or InvalidArgument with every error on its own line, each with file and line when known.
