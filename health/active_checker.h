@@ -67,8 +67,7 @@ struct ActiveCheckConfig {
 // What a result changed, for statistics, the event log and whether a new host
 // set must be built.
 struct CheckVerdict {
-  bool flags_changed =
-      false;  // the host's health or exclusion changed: rebuild the host set
+  bool flags_changed = false;  // the host's health or exclusion changed: rebuild the host set
   bool first_check = false;
   bool became_healthy = false;
   bool became_unhealthy = false;
@@ -81,16 +80,17 @@ class ActiveChecker {
  public:
   ActiveChecker(const ActiveCheckConfig& config, uint64_t seed);
 
-  // Brings the probed hosts to `hosts` (those whose check is not disabled): new
-  // ones are marked failed and scheduled, gone ones forgotten, also if a probe
-  // is under way. A host that was probed by the cluster's previous checker (the
-  // cluster changed, not the host) keeps its flags and counts as checked if
-  // `keep_verdicts`.
-  void SetHosts(absl::Span<const std::shared_ptr<lb::Host>> hosts,
-                TimePoint now, bool keep_verdicts = false);
+  // Brings the probed hosts to `hosts` (those whose check is not disabled). New
+  // ones are marked failed and scheduled; gone ones lose the flags that checks
+  // set, for what is not probed counts as passing, also if a probe is under
+  // way. With `keep_verdicts` new ones keep the flags that the cluster's
+  // previous checker left on them (the check changed, not the host); that
+  // checker is then simply dropped. When checking ends for good, set no hosts.
+  void SetHosts(absl::Span<const std::shared_ptr<lb::Host>> hosts, TimePoint now,
+                bool keep_verdicts = false);
 
   // When TakeDue() next has something; nothing while no probe is scheduled.
-  std::optional<TimePoint> NextDue() const;
+  std::optional<TimePoint> NextDue();
   // Appends the hosts to be probed now. Each is then under way until
   // OnResult().
   void TakeDue(TimePoint now, std::vector<std::shared_ptr<lb::Host>>* due);
@@ -114,25 +114,25 @@ class ActiveChecker {
     uint32_t passes = 0;
     uint32_t failures = 0;
     bool first_check = true;
-    bool seen = false;  // SetHosts' mark
-    uint64_t generation =
-        0;  // queue entries of an earlier stay of the same host are stale
+    // Queue entries of an earlier stay of the same host are stale.
+    uint64_t generation = 0;
   };
   struct Due {
     TimePoint at;
     uint64_t generation;
     lb::Host* host;
-    bool operator<(const Due& other) const {
-      return at > other.at;
-    }  // std heaps keep the largest first
+    // Heaps of the standard library keep the largest first.
+    bool operator<(const Due& other) const { return at > other.at; }
   };
   enum class Change : uint8_t { kNone, kPending, kDone };
 
+  void Forget(lb::Host& host);
   void Schedule(const Tracked& tracked, TimePoint at);
-  Change Pass(Tracked& tracked, bool degraded, TimePoint now,
-              CheckVerdict* verdict);
+  bool IsStale(const Due& due) const;
+  void PopQueue();
+  Change Pass(Tracked& tracked, bool degraded, TimePoint now, CheckVerdict* verdict);
   Change Fail(Tracked& tracked, ProbeKind kind, CheckVerdict* verdict);
-  bool ClearPending(lb::Host& host);
+  void Conclude(Tracked& tracked, Change change, CheckVerdict* verdict);
   Duration NextInterval(bool healthy, Change change, bool cluster_had_traffic);
   Duration WithJitter(Duration base, Duration jitter);
 

@@ -19,13 +19,7 @@
 
 namespace remora::health {
 
-enum class Resource : uint8_t {
-  kConnections,
-  kPending,
-  kRequests,
-  kRetries,
-  kConnectionPools
-};
+enum class Resource : uint8_t { kConnections, kPending, kRequests, kRetries, kConnectionPools };
 inline constexpr int kResourceCount = 5;
 
 enum class RoutingPriority : uint8_t { kDefault, kHigh };
@@ -47,8 +41,7 @@ struct BreakerLimits {
 class Ticket {
  public:
   Ticket() = default;
-  Ticket(Ticket&& other) noexcept
-      : count_(std::exchange(other.count_, nullptr)) {}
+  Ticket(Ticket&& other) noexcept : count_(std::exchange(other.count_, nullptr)) {}
   Ticket& operator=(Ticket&& other) noexcept {
     if (this != &other) {
       Release();
@@ -60,8 +53,7 @@ class Ticket {
 
   explicit operator bool() const { return count_ != nullptr; }
   void Release() {
-    if (count_ != nullptr)
-      std::exchange(count_, nullptr)->fetch_sub(1, std::memory_order_relaxed);
+    if (count_ != nullptr) std::exchange(count_, nullptr)->fetch_sub(1, std::memory_order_relaxed);
   }
 
  private:
@@ -89,9 +81,7 @@ class Breakers {
   // always allowed.
   Ticket Take(Resource resource);
   // Would TryTake give nothing now? For the `*_open` gauges.
-  bool IsOpen(Resource resource) const {
-    return count(resource) >= limit(resource);
-  }
+  bool IsOpen(Resource resource) const { return count(resource) >= limit(resource); }
   uint32_t count(Resource resource) const {
     return cells_[Index(resource)].count.load(std::memory_order_relaxed);
   }
@@ -110,9 +100,7 @@ class Breakers {
   }
 
  private:
-  static constexpr size_t Index(Resource resource) {
-    return static_cast<size_t>(resource);
-  }
+  static constexpr size_t Index(Resource resource) { return static_cast<size_t>(resource); }
 
   struct alignas(64) Cell {
     std::atomic<uint32_t> count{0};
@@ -125,13 +113,11 @@ class Breakers {
 
 // Both priorities of one cluster.
 struct ClusterBreakers {
-  ClusterBreakers(const BreakerLimits& default_limits,
-                  const BreakerLimits& high_limits)
+  ClusterBreakers(const BreakerLimits& default_limits, const BreakerLimits& high_limits)
       : default_priority(default_limits), high_priority(high_limits) {}
 
   Breakers& at(RoutingPriority priority) {
-    return priority == RoutingPriority::kHigh ? high_priority
-                                              : default_priority;
+    return priority == RoutingPriority::kHigh ? high_priority : default_priority;
   }
 
   Breakers default_priority;

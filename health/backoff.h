@@ -21,8 +21,7 @@ using lb::TimePoint;
 class Backoff {
  public:
   // 0 < base <= max.
-  Backoff(Duration base, Duration max)
-      : base_(base), max_(max), interval_(base) {}
+  Backoff(Duration base, Duration max) : base_(base), max_(max), interval_(base) {}
 
   // What reconnecting to a control plane uses unless configured.
   static Backoff ForXds() {
@@ -38,11 +37,10 @@ class Backoff {
   // current interval. Doubles the interval, up to the maximum.
   Duration Next(lb::RandomSource& random) {
     const auto milliseconds =
-        std::chrono::duration_cast<std::chrono::milliseconds>(interval_)
-            .count();
+        std::chrono::duration_cast<std::chrono::milliseconds>(interval_).count();
     interval_ = interval_ > max_ / 2 ? max_ : interval_ * 2;
-    return std::chrono::milliseconds(random.Below(
-        static_cast<uint64_t>(std::max<int64_t>(milliseconds, 1))));
+    return std::chrono::milliseconds(
+        random.Below(static_cast<uint64_t>(std::max<int64_t>(milliseconds, 1))));
   }
 
   // After a success.

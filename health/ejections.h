@@ -23,8 +23,7 @@ using lb::TimePoint;
 
 struct EjectionLimits {
   Duration base_time = std::chrono::seconds(30);
-  Duration max_time =
-      std::chrono::seconds(300);  // at least base_time, else base_time is meant
+  Duration max_time = std::chrono::seconds(300);  // at least base_time, else base_time is meant
   Duration jitter{0};
   uint32_t max_percent = 10;
   bool always_one = false;

@@ -76,14 +76,12 @@ using Suspicion = uint8_t;
 
 // An answer's status, 100-599. A few relaxed adds; on success of a host without
 // failures, none but the window's two.
-[[nodiscard]] Suspicion ReportStatus(lb::HostState& state,
-                                     const OutlierThresholds& thresholds,
+[[nodiscard]] Suspicion ReportStatus(lb::HostState& state, const OutlierThresholds& thresholds,
                                      uint32_t status);
 // Everything else. Without `split_local_origin`, kConnectFailed counts as a
 // 503, kConnectTimeout as a 504, kRequestFailed as a 500, kConnected as nothing
 // (the answer will count).
-[[nodiscard]] Suspicion ReportResult(lb::HostState& state,
-                                     const OutlierThresholds& thresholds,
+[[nodiscard]] Suspicion ReportResult(lb::HostState& state, const OutlierThresholds& thresholds,
                                      Outcome outcome);
 
 // Defaults are Envoy's.
@@ -118,9 +116,9 @@ struct OutlierEvent {
   lb::Host* host = nullptr;
   Action action = Action::kEject;
   OutlierRule rule = OutlierRule::kConsecutive5xx;  // of an ejection
-  bool enforced = false;                   // false: detected, and only reported
-  uint32_t ejections = 0;                  // of this host, ever
-  int64_t seconds_since_last_action = -1;  // -1: there was none
+  bool enforced = false;                            // false: detected, and only reported
+  uint32_t ejections = 0;                           // of this host, ever
+  int64_t seconds_since_last_action = -1;           // -1: there was none
   // Rules 4 and 5 in percent, else -1.
   double host_success_rate = -1;
   double average_success_rate = -1;
@@ -138,6 +136,8 @@ class OutlierDetector {
  public:
   // The config's `ejection.max_time` is raised to `base_time` if it is lower.
   OutlierDetector(const OutlierConfig& config, uint64_t seed);
+  // Lets every host go: none stays ejected.
+  ~OutlierDetector();
 
   // Brings the judged hosts to `hosts`. A host that leaves is forgotten and its
   // flag cleared; one that is new starts unsuspected.
@@ -151,8 +151,7 @@ class OutlierDetector {
   // Every `config.interval`.
   bool OnSweep(TimePoint now, std::vector<OutlierEvent>* events);
   // An active check made the host healthy again.
-  bool OnActiveCheckPassed(lb::Host& host, TimePoint now,
-                           std::vector<OutlierEvent>* events);
+  bool OnActiveCheckPassed(lb::Host& host, TimePoint now, std::vector<OutlierEvent>* events);
 
   const OutlierConfig& config() const { return config_; }
   const OutlierCounters& counters() const { return counters_; }
@@ -171,9 +170,7 @@ class OutlierDetector {
   struct Judged {
     std::shared_ptr<lb::Host> host;
     Ejection ejection;
-    SuccessWindow<1> answers;
-    SuccessWindow<1> connects;
-    bool seen = false;  // SetHosts' mark
+    SuccessWindow<1> windows[2];  // of answers, of connects
   };
   struct Candidate {
     Judged* judged;
@@ -182,11 +179,10 @@ class OutlierDetector {
 
   // Rules 4 and 5 over answers (0) or connects (1).
   bool JudgeRates(int kind, TimePoint now, std::vector<OutlierEvent>* events);
-  bool JudgeSuccessRate(int kind, const std::vector<Candidate>& candidates,
-                        TimePoint now, std::vector<OutlierEvent>* events);
-  bool JudgeFailurePercentage(int kind,
-                              const std::vector<Candidate>& candidates,
-                              TimePoint now, std::vector<OutlierEvent>* events);
+  bool JudgeSuccessRate(int kind, const std::vector<Candidate>& candidates, TimePoint now,
+                        std::vector<OutlierEvent>* events);
+  bool JudgeFailurePercentage(int kind, const std::vector<Candidate>& candidates, TimePoint now,
+                              std::vector<OutlierEvent>* events);
   bool TryEject(Judged& judged, OutlierEvent event, TimePoint now,
                 std::vector<OutlierEvent>* events);
   void Return(Judged& judged, TimePoint now, std::vector<OutlierEvent>* events);

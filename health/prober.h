@@ -42,8 +42,8 @@ class Prober {
   // exactly once from a later turn (never from within Start). `done` may
   // destroy the handle. The prober may keep connections between probes and must
   // outlive its handles.
-  virtual std::unique_ptr<Probe> Start(
-      const lb::HostEntry& entry, std::function<void(ProbeResult)> done) = 0;
+  virtual std::unique_ptr<Probe> Start(const lb::HostEntry& entry,
+                                       std::function<void(ProbeResult)> done) = 0;
   // The host has left: drop what is kept for it (connections).
   virtual void Forget(const lb::Host& host) = 0;
 };

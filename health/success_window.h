@@ -27,9 +27,7 @@ class SuccessWindow {
   // Over the last `kIntervals` complete intervals (those before the first
   // Advance count as empty).
   uint32_t total() const { return marks_[newest_].total - oldest().total; }
-  uint32_t success() const {
-    return marks_[newest_].success - oldest().success;
-  }
+  uint32_t success() const { return marks_[newest_].success - oldest().success; }
   // In percent; total() must not be 0. A success may be counted in the interval
   // before its request: never above 100.
   double success_percent() const {
