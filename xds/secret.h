@@ -124,6 +124,12 @@ SecretRef ParseSecretRef(
     const envoy::extensions::transport_sockets::tls::v3::SdsSecretConfig& proto,
     ParseContext& context);
 
+// What no peer could satisfy or what would be insecure: names without a trusted
+// CA, and the like. To be asked of the whole, after merging.
+absl::Status CheckValidation(const ValidationContext& validation);
+// Whether chain and key parse and belong together. (BoringSSL; any thread.)
+absl::Status CheckCertificate(const TlsCertificate& certificate);
+
 // The default context with the dynamic one merged over it, as combined_validation_context asks:
 // set fields of `dynamic` win, repeated ones are appended.
 ValidationContext MergeValidation(const ValidationContext& base, const ValidationContext& dynamic);

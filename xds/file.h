@@ -1,0 +1,16 @@
+#ifndef REMORA_XDS_FILE_H_
+#define REMORA_XDS_FILE_H_
+
+#include <string>
+
+#include "absl/status/statusor.h"
+
+namespace remora::xds {
+
+// The whole of a file, read once from front to back: pipes and /dev/fd/N will
+// do. Blocks.
+absl::StatusOr<std::string> ReadFile(const std::string& path);
+
+}  // namespace remora::xds
+
+#endif  // REMORA_XDS_FILE_H_
