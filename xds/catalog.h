@@ -1,0 +1,151 @@
+#ifndef REMORA_XDS_CATALOG_H_
+#define REMORA_XDS_CATALOG_H_
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "xds/bootstrap.h"
+#include "xds/config_source.h"
+#include "xds/resource_types.h"
+#include "xds/snapshot.h"
+
+namespace remora::xds {
+
+// One batch of resources of one kind from one source, already parsed.
+struct Update {
+  struct Item {
+    std::string name;  // as far as it could be read
+    absl::StatusOr<Resource> resource;
+  };
+  ResourceKind kind;
+  std::string version;
+  std::vector<Item> items;
+  // The items are all there is: what is missing is gone (CDS and LDS in state of the world, files).
+  bool full_set = false;
+  std::vector<std::string> removed;
+};
+
+// Accepted resources, and what each still waits for; makes the next snapshot.
+//
+// A cluster serves once its endpoints (kEds) and secrets are here, a listener once its routes and
+// secrets are; until then the version before it, if any, goes on serving (make before break). What
+// never comes is given up by OnFetchTimeout, as Envoy's initial_fetch_timeout says. A resource that
+// was refused keeps its predecessor, for ever; the refusal is remembered for /config_dump.
+//
+// Threads: main. The hooks are called from inside Apply and OnFetchTimeout and must not call back.
+class Catalog {
+ public:
+  struct Hooks {
+    // TakeSnapshot() would give something new.
+    std::function<void()> on_change;
+    // Wanted() changed for this kind.
+    std::function<void(ResourceKind)> on_interest;
+  };
+  // How a resource stands, for /config_dump.
+  enum class Stage { kActive, kWarming };
+  struct Failure {
+    std::string details;
+    std::string version;
+    int64_t time_ms = 0;  // since the epoch
+  };
+  struct Status {
+    std::string name;
+    std::string version;
+    int64_t updated_ms = 0;
+    bool is_static = false;
+    Stage stage = Stage::kActive;
+    std::shared_ptr<const Resource> resource;  // null: only refused so far
+    const Failure* failure = nullptr;
+  };
+
+  Catalog(std::shared_ptr<const Bootstrap> bootstrap, Hooks hooks);
+  ~Catalog();
+
+  // Applies what can be applied and returns each refused resource's name and error text. Names in
+  // `duplicate` of the same batch: the first counts.
+  struct Refusal {
+    std::string name;
+    std::string error;
+  };
+  std::vector<Refusal> Apply(const Update& update, int64_t now_ms);
+
+  // The names of a kind that clusters and listeners refer to, with the source of each. CDS and LDS
+  // are subscribed to as a whole and not listed.
+  std::map<std::string, ConfigSource> Wanted(ResourceKind kind) const;
+  // `name` did not come in time: whoever waits for it goes on without it.
+  void OnFetchTimeout(ResourceKind kind, const std::string& name);
+  // The control plane said that it does not exist (delta removal, or absence in a file).
+  bool Has(ResourceKind kind, const std::string& name) const;
+
+  // No cluster (listener) waits for anything. For the order of start-up.
+  bool clusters_settled() const { return warming_clusters_.empty(); }
+  bool listeners_settled() const { return warming_listeners_.empty(); }
+  size_t warming_count(ResourceKind kind) const;
+
+  std::shared_ptr<const Snapshot> TakeSnapshot();
+  // Each resource of a kind, warming ones and refused ones included.
+  std::vector<Status> Statuses(ResourceKind kind) const;
+  // The last version that was accepted of a kind as a whole.
+  const std::string& version(ResourceKind kind) const { return versions_[static_cast<size_t>(kind)]; }
+
+ private:
+  struct Entry {
+    std::shared_ptr<const Resource> resource;
+    std::string version;
+    int64_t updated_ms = 0;
+    bool is_static = false;
+    uint64_t arrival = 0;  // order of listeners
+  };
+  using Entries = std::map<std::string, Entry>;
+
+  Entries& entries(ResourceKind kind) { return entries_[static_cast<size_t>(kind)]; }
+  const Entries& entries(ResourceKind kind) const { return entries_[static_cast<size_t>(kind)]; }
+  Entries& WarmingOf(ResourceKind kind);
+
+  void AddStatic(const Bootstrap& bootstrap);
+  void Store(const Resource& resource, const std::string& version, int64_t now_ms, bool is_static);
+  bool Repeats(const Resource& resource, const std::string& version);
+  absl::Status Admissible(const Update& update, const Resource& resource) const;
+  void Remove(ResourceKind kind, const std::string& name);
+  void RemoveMissing(const Update& update);
+  void Settle();
+  bool Settle(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const);
+  bool ClusterReady(const Resource& resource) const;
+  bool ListenerReady(const Resource& resource) const;
+  bool Arrived(ResourceKind kind, const std::string& name) const;
+  void UpdateInterest();
+  void CollectCluster(const Cluster& cluster, std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
+  void CollectListener(const Listener& listener, std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
+  void DropUnwanted();
+  void MarkDirty(ResourceKind kind);
+
+  Hooks hooks_;
+  // Serving (or held, for kinds that others wait for), by kind and name.
+  std::array<Entries, kResourceKindCount> entries_;
+  Entries warming_clusters_;
+  Entries warming_listeners_;
+  std::array<std::map<std::string, ConfigSource>, kResourceKindCount> wanted_;
+  std::array<std::set<std::string>, kResourceKindCount> timed_out_;
+  std::array<std::map<std::string, Failure>, kResourceKindCount> failures_;
+  std::array<std::string, kResourceKindCount> versions_;
+  std::array<bool, kResourceKindCount> dirty_ = {};
+  std::shared_ptr<const Snapshot> last_;
+  uint64_t next_number_ = 1;
+  uint64_t next_arrival_ = 0;
+};
+
+struct CommonTls;
+
+// Every secret that a TLS setting refers to.
+void CollectSecretRefs(const CommonTls& tls, std::vector<SecretRef>* out);
+
+}  // namespace remora::xds
+
+#endif  // REMORA_XDS_CATALOG_H_
