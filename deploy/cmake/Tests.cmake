@@ -44,6 +44,9 @@ if(Python3_FOUND AND EXISTS "${CMAKE_SOURCE_DIR}/tests/lint/rules.py")
   add_test(NAME lint.rules
     COMMAND "${Python3_EXECUTABLE}" tests/lint/rules.py
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
+  add_test(NAME lint.rules_bite
+    COMMAND "${Python3_EXECUTABLE}" -B tests/lint/rules_test.py
+    WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
   add_test(NAME lint.format
     COMMAND "${Python3_EXECUTABLE}" tests/lint/format.py
     WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}")
