@@ -1,0 +1,108 @@
+#ifndef REMORA_PROXY_UPSTREAM_CLUSTER_H_
+#define REMORA_PROXY_UPSTREAM_CLUSTER_H_
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "health/admission.h"
+#include "health/outlier.h"
+#include "lb/host_set.h"
+#include "lb/policy.h"
+#include "proxy/base/stats.h"
+#include "proxy/upstream/cluster_stats.h"
+#include "xds/cluster.h"
+#include "xds/route.h"
+
+namespace remora::proxy {
+
+class ClientTlsContext;
+
+// What stays the same while a cluster of one name is updated: counts under way and the places of its
+// numbers in the statistics.
+//
+// Threads: made by main; the breakers and `had_traffic` are atomics that every loop uses, the rest is
+// const. Lives as long as a Cluster that refers to it.
+struct ClusterShared {
+  explicit ClusterShared(const xds::Cluster& config)
+      : breakers(config.default_breaker, config.high_breaker) {}
+
+  health::ClusterBreakers breakers;
+  // An upstream connection was opened at some time (health checks hurry from then on).
+  std::atomic<bool> had_traffic{false};
+
+  const StatBlock* stats = nullptr;     // ClusterStat
+  const StatBlock* internal = nullptr;  // AnswerStat
+  const StatBlock* external = nullptr;  // AnswerStat
+  const StatBlock* canary = nullptr;    // AnswerStat
+  const StatBlock* tls = nullptr;       // ClusterTlsStat; null without TLS
+  const StatBlock* breakers_default = nullptr;  // BreakerStat
+  const StatBlock* breakers_high = nullptr;     // BreakerStat
+};
+
+// One way to dress a connection: the configuration (inside the cluster's) and, for TLS, its context.
+struct ClusterTransport {
+  const xds::UpstreamTransport* config = nullptr;
+  // Null without TLS, and while the secrets that the context needs have not arrived: connecting then
+  // fails.
+  std::shared_ptr<const ClientTlsContext> tls;
+};
+
+// Main's half of a cluster: all that workers read of it. A new object for each change (endpoints,
+// health, secrets, configuration); parts that stay the same are shared with the previous one.
+//
+// Threads: built on main or the offload thread, const once published, read by all loops.
+class Cluster {
+ public:
+  std::shared_ptr<const xds::Cluster> config;
+  // Over the current host set (`policy->hosts()`).
+  std::shared_ptr<const lb::Policy> policy;
+  std::shared_ptr<ClusterShared> shared;
+  // Hosts of the set, for telling which pools outlived their host.
+  std::shared_ptr<const absl::flat_hash_set<const lb::Host*>> members;
+  ClusterTransport transport;
+  std::vector<ClusterTransport> matched_transports;  // as config->transport_matches
+  std::optional<xds::DropOverload> drop_overload;
+  bool has_outlier = false;
+  health::OutlierThresholds outlier;
+
+  const std::string& name() const { return config->name; }
+  const ClusterTransport& TransportFor(const lb::HostEntry& entry) const;
+};
+
+// What a worker finds by name.
+using ClusterMap = absl::flat_hash_map<std::string, std::shared_ptr<const Cluster>>;
+using RouteMap = absl::flat_hash_map<std::string, std::shared_ptr<const xds::RouteTable>>;
+
+struct ClusterInput {
+  std::shared_ptr<const xds::Cluster> config;
+  std::shared_ptr<const lb::HostSet> hosts;
+  std::shared_ptr<const lb::HostSet> local_hosts;  // of the local cluster, for zone-aware routing
+  std::optional<xds::DropOverload> drop_overload;
+  // The context for one transport; null when secrets are still missing. Not called for equal `key`s
+  // twice in a row by contract: whoever provides it may share contexts.
+  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&)> tls;
+  // The cluster of that name so far, or null. Its policy is kept when neither the hosts nor the
+  // balancing changed.
+  std::shared_ptr<const Cluster> previous;
+};
+
+// Makes the next state of a cluster. Errors name what cannot be: policy or TLS settings. Main thread
+// (it registers statistics).
+absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, StatStore& stats);
+
+// Membership gauges of the set in force; main, after publishing.
+void PublishMembership(const Cluster& cluster, StatStore& stats);
+// The `circuit_breakers.*` gauges; main, before a scrape.
+void RefreshBreakerGauges(const Cluster& cluster, StatStore& stats);
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_UPSTREAM_CLUSTER_H_

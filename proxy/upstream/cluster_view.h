@@ -1,0 +1,145 @@
+#ifndef REMORA_PROXY_UPSTREAM_CLUSTER_VIEW_H_
+#define REMORA_PROXY_UPSTREAM_CLUSTER_VIEW_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "health/outlier.h"
+#include "lb/policy.h"
+#include "proxy/base/loop.h"
+#include "proxy/upstream/cluster.h"
+#include "proxy/upstream/cluster_stats.h"
+#include "proxy/upstream/pool.h"
+#include "proxy/upstream/worker_view.h"
+
+namespace remora::proxy {
+
+class TcpLease;
+
+// All that one worker has open towards one host.
+struct HostPools {
+  ClusterView* view = nullptr;
+  std::shared_ptr<lb::Host> host;
+  std::vector<std::unique_ptr<HttpPool>> http;  // few: by protocol, priority, transport
+  uint32_t raw_connections = 0;                 // TCP sessions, connecting ones included
+  bool removed = false;                         // the host left the cluster
+};
+
+// A worker's half of a cluster: the picker, the pools, the tickets and the numbers. Made when the
+// cluster is first used on the worker.
+//
+// Threads: its loop's. Lifetime: owned by WorkerView; outlives the cluster's removal for as long as a
+// ClusterRef, a connection or a waiting exchange needs it.
+class ClusterView {
+ public:
+  ClusterView(WorkerView* owner, std::shared_ptr<const Cluster> cluster);
+  ~ClusterView();
+  ClusterView(const ClusterView&) = delete;
+  ClusterView& operator=(const ClusterView&) = delete;
+
+  const Cluster& cluster() const { return *cluster_; }
+  const xds::Cluster& config() const { return *cluster_->config; }
+  const std::string& name() const { return cluster_->config->name; }
+  WorkerView& owner() { return *owner_; }
+  Loop& loop() { return owner_->loop(); }
+
+  // Chooses a host and counts how (`lb_*`, `upstream_cx_none_healthy`). The entry is valid until the
+  // snapshot of this turn is retired (SnapshotPin).
+  lb::Choice Pick(lb::PickContext& context);
+  // The pool for a chosen host; made when it is first needed.
+  HttpPool& PoolFor(const lb::Choice& choice, const PoolKey& key);
+  // Which of the cluster's transports a host gets: PoolKey::transport.
+  int TransportIndex(const lb::HostEntry& entry) const;
+  const ClusterTransport& transport(int index) const;
+  HostPools& PoolsOf(const lb::HostEntry& entry);
+
+  health::Breakers& breakers(health::RoutingPriority priority) {
+    return cluster_->shared->breakers.at(priority);
+  }
+  // May this host have one connection more (breaker of the cluster, cap per host)? Counts overflow.
+  bool MayConnect(const lb::Host& host, health::RoutingPriority priority);
+
+  // Outcomes of tries, for outlier detection. Mail main when a threshold is crossed.
+  void ReportStatus(HostPools& host, int status);
+  void ReportResult(HostPools& host, health::Outcome outcome);
+  // x-envoy-immediate-health-check-fail.
+  void ReportImmediateFail(HostPools& host);
+
+  const StatScope<ClusterStat>& stats() const { return stats_; }
+  const StatScope<AnswerStat>& internal_answers();
+  const StatScope<AnswerStat>& external_answers();
+  const StatScope<AnswerStat>& canary_answers();
+
+  size_t connections() const { return connections_; }
+  bool removed() const { return removed_; }
+
+ private:
+  friend class WorkerView;
+  friend class ClusterRef;
+  friend class HttpPool;
+  friend class UpstreamConnection;
+  friend class TcpLease;
+
+  // The successor of cluster_; what it replaces comes back, to be sent home.
+  std::shared_ptr<const Cluster> Update(std::shared_ptr<const Cluster> cluster);
+  void MarkRemoved();
+  void DrainAll();
+  bool InUse() const { return refs_ != 0 || connections_ != 0 || waiting_ != 0; }
+  // Something ended: drops empty pools of removed hosts and, when that was the last, the view itself
+  // at the end of the turn.
+  void OnSomethingEnded();
+  class Sweep;
+
+  WorkerView* owner_;
+  std::shared_ptr<const Cluster> cluster_;
+  std::unique_ptr<lb::Picker> picker_;
+  StatScope<ClusterStat> stats_;
+  StatScope<AnswerStat> internal_;
+  StatScope<AnswerStat> external_;
+  StatScope<AnswerStat> canary_;
+  absl::flat_hash_map<const lb::Host*, std::unique_ptr<HostPools>> pools_;
+  std::vector<std::unique_ptr<HostPools>> parting_;  // hosts that left, pools of old settings
+  std::unique_ptr<Sweep> sweep_;
+  size_t connections_ = 0;
+  size_t waiting_ = 0;
+  uint32_t refs_ = 0;
+  bool removed_ = false;
+};
+
+// Keeps a ClusterView; a plain count. Move-only; must not outlive the WorkerView.
+class ClusterRef {
+ public:
+  ClusterRef() = default;
+  explicit ClusterRef(ClusterView* view) : view_(view) {
+    if (view_ != nullptr) ++view_->refs_;
+  }
+  ClusterRef(ClusterRef&& other) noexcept : view_(std::exchange(other.view_, nullptr)) {}
+  ClusterRef& operator=(ClusterRef&& other) noexcept {
+    if (this != &other) {
+      Release();
+      view_ = std::exchange(other.view_, nullptr);
+    }
+    return *this;
+  }
+  ~ClusterRef() { Release(); }
+
+  void Release() {
+    ClusterView* view = std::exchange(view_, nullptr);
+    if (view != nullptr && --view->refs_ == 0 && view->removed_) view->OnSomethingEnded();
+  }
+  ClusterView* get() const { return view_; }
+  ClusterView* operator->() const { return view_; }
+  ClusterView& operator*() const { return *view_; }
+  explicit operator bool() const { return view_ != nullptr; }
+
+ private:
+  ClusterView* view_ = nullptr;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_UPSTREAM_CLUSTER_VIEW_H_
