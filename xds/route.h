@@ -211,8 +211,8 @@ struct VirtualHost {
                            ParseContext& context);
 
  private:
-  friend class RouteTableParser;
-  void IndexPaths();
+  friend class RouteTable;
+  void IndexPaths(bool ignore_path_parameters);
   // Runs of consecutive exact-path routes, each with a hash from path to the first route.
   struct Segment {
     uint32_t begin;
@@ -257,7 +257,8 @@ class RouteTable {
   const std::string& original() const { return original_; }
 
  private:
-  friend class RouteTableParser;
+  class Parser;
+  friend class Parser;
   using DomainMap = absl::flat_hash_map<std::string, uint32_t>;
   struct WildcardLevel {
     size_t length;  // of the fixed part

@@ -77,7 +77,10 @@ class RouteMatch {
   void set_ignore_path_parameters(bool value) { ignore_path_parameters_ = value; }
 
  private:
-  friend class RouteMatchParser;
+  void ParsePath(const envoy::config::route::v3::RouteMatch& proto,
+                 ParseContext& context);
+  void ParseConditions(const envoy::config::route::v3::RouteMatch& proto,
+                       ParseContext& context);
   bool MatchPath(const RouteQuery& query) const;
   bool MatchTls(const RouteQuery& query) const;
 
@@ -85,9 +88,9 @@ class RouteMatch {
   bool case_sensitive_ = true;
   bool ignore_path_parameters_ = false;
   bool grpc_ = false;
+  bool plain_ = true;  // nothing but the path decides
   std::optional<bool> tls_presented_;
   std::optional<bool> tls_validated_;
-  bool has_tls_match_ = false;
   std::string path_;
   std::optional<Regex> regex_;
   std::shared_ptr<const UriTemplate> template_;
