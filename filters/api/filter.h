@@ -1,12 +1,14 @@
 #ifndef REMORA_FILTERS_API_FILTER_H_
 #define REMORA_FILTERS_API_FILTER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "filters/api/arena.h"
 #include "filters/api/body.h"
 #include "filters/api/headers.h"
@@ -38,7 +40,16 @@ struct LocalReply {
   std::function<void(Headers&)> edit;
 };
 
-// What a filter may ask of its stream. Valid for the life of the filter; one thread.
+class Runtime;
+
+// One number of a filter's statistics; its prefix comes from FilterFactory::stat_prefix().
+struct FilterStat {
+  absl::string_view name;
+  bool gauge = false;
+};
+
+// What a filter may ask of its stream: each filter of a chain has a context of its own. Valid for the
+// life of the filter; one thread.
 class FilterContext {
  public:
   virtual ~FilterContext() = default;
@@ -52,9 +63,25 @@ class FilterContext {
   virtual Headers* request_headers() = 0;   // null before they arrived
   virtual Headers* response_headers() = 0;  // null before they arrived
 
-  // Serialized per-route configuration of this filter (typed_per_filter_config), already parsed by
-  // the factory; the most specific level. Null when there is none.
-  virtual const void* route_config(uint32_t filter_index) const = 0;
+  // The runtime layers of this moment; may be null.
+  virtual const Runtime* runtime() const = 0;
+  // Adds to one of the numbers that the filter's factory declares.
+  virtual void Count(uint32_t stat, int64_t amount = 1) = 0;
+
+  // The per-route configuration of this filter (typed_per_filter_config) as its type's parse_route
+  // made it; the most specific level. Null when there is none.
+  virtual const void* route_config() const = 0;
+  // As above, of every level that has one: least specific first. At most `most` are written.
+  virtual size_t route_configs(const void** out, size_t most) const = 0;
+  // The chosen route's cluster name ("" when there is none); the whole server's health as
+  // /healthcheck/fail sets it.
+  virtual absl::string_view cluster_name() const = 0;
+  virtual bool server_failing() const = 0;
+
+  // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again moves
+  // it.
+  virtual void StartTimer(int64_t delay_ns) = 0;
+  virtual void StopTimer() = 0;
 
   // Ends the request side: no later filter sees the request, the response goes back through the
   // filters that saw the request.
@@ -74,6 +101,7 @@ class HttpFilter {
 
   // Called once before any other hook.
   virtual void Attach(FilterContext* context) { context_ = context; }
+  virtual void OnTimer() {}
 
   virtual Verdict OnRequestHeaders(Headers&, bool /*end*/) { return Verdict::kContinue; }
   virtual Verdict OnRequestBody(Body&, bool /*end*/) { return Verdict::kContinue; }
@@ -95,6 +123,11 @@ class FilterFactory {
  public:
   virtual ~FilterFactory() = default;
   virtual HttpFilter* Create(Arena& arena) const = 0;
+  // The numbers this filter counts by index, and what they are called: "fault." stands below the
+  // connection manager ("http.PREFIX.fault."), a prefix that begins with a dot is used as it is
+  // without the dot. Static text or text of the factory.
+  virtual absl::Span<const FilterStat> stats() const { return {}; }
+  virtual absl::string_view stat_prefix() const { return {}; }
   // Runs the destructor; the memory is the arena's.
   virtual void Destroy(HttpFilter* filter) const { filter->~HttpFilter(); }
 };

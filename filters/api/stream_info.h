@@ -12,6 +12,7 @@
 namespace remora {
 
 class Headers;
+struct Metadata;
 
 enum class Protocol : uint8_t { kNone, kHttp10, kHttp11, kHttp2 };
 
@@ -127,6 +128,12 @@ struct StreamInfo {
   bool internal_request = false;
   // The body of a local reply, before mapping.
   absl::string_view local_reply_body;
+  // What filters noted (dynamic metadata), and what configuration says of the parts chosen; null when
+  // there is none.
+  const Metadata* dynamic_metadata = nullptr;
+  const Metadata* route_metadata = nullptr;
+  const Metadata* cluster_metadata = nullptr;
+  const Metadata* upstream_metadata = nullptr;
   // Message parts, null until known; for formatters.
   const Headers* request_headers = nullptr;
   const Headers* response_headers = nullptr;
