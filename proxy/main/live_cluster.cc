@@ -1,0 +1,176 @@
+#include "proxy/main/live_cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace remora::proxy {
+namespace {
+
+bool ByName(const xds::Cluster& config) {
+  return config.type == xds::Cluster::Type::kStrictDns || config.type == xds::Cluster::Type::kLogicalDns;
+}
+
+std::shared_ptr<const xds::ClusterLoadAssignment> AssignmentOf(const xds::ClusterResource& resource) {
+  if (resource.config->type == xds::Cluster::Type::kEds) return resource.assignment;
+  return resource.config->load_assignment;
+}
+
+}  // namespace
+
+LiveCluster::LiveCluster(const ClusterWorld* world, xds::ClusterResource resource)
+    : world_(world), resource_(std::move(resource)) {
+  Configure();
+}
+
+LiveCluster::~LiveCluster() = default;
+
+void LiveCluster::Update(xds::ClusterResource resource) {
+  const bool same_config = resource.config == resource_.config;
+  const bool same_endpoints = resource.assignment == resource_.assignment;
+  resource_ = std::move(resource);
+  if (!same_config) {
+    Configure();
+  } else if (!same_endpoints) {
+    RebuildHosts();
+  }
+}
+
+void LiveCluster::Configure() {
+  StartMonitors();
+  if (ByName(*resource_.config)) {
+    StartDns();
+  } else {
+    dns_.reset();
+  }
+  RebuildHosts();
+}
+
+void LiveCluster::StartDns() {
+  DnsEndpoints::Hooks hooks;
+  hooks.on_change = [this] { RebuildHosts(); };
+  hooks.on_attempt = [this] {
+    if (stats_) stats_.Add(ClusterStat::kUpdateAttempt);
+  };
+  hooks.on_answer = [this](bool ok) {
+    if (stats_) stats_.Add(ok ? ClusterStat::kUpdateSuccess : ClusterStat::kUpdateFailure);
+  };
+  dns_ = std::make_unique<DnsEndpoints>(world_->loop, world_->dns(resource_.config->dns), resource_.config,
+                                        NextSeed(), std::move(hooks));
+}
+
+void LiveCluster::StartMonitors() {
+  const xds::Cluster& config = *resource_.config;
+  const bool had_monitors = !monitors_.empty();
+  const std::string prefix = absl::StrCat("cluster.", config.stat_name(), ".");
+  monitors_.clear();
+  for (const xds::HealthCheck& check : config.health_checks) {
+    HealthMonitor::Hooks hooks;
+    hooks.on_change = [this] {
+      // A host that was only kept because it passed may have to go now.
+      const bool kept = std::any_of(hosts_.begin(), hosts_.end(), [](const auto& entry) {
+        return entry.second->state().HasFlag(lb::kPendingDynamicRemoval);
+      });
+      kept ? RebuildHosts() : RebuildSet();
+    };
+    hooks.on_healthy = [this](lb::Host& host) {
+      if (outlier_ != nullptr) outlier_->OnActiveCheckPassed(host);
+    };
+    hooks.on_first_round = [this] { world_->on_change(); };
+    hooks.had_traffic = [this] {
+      return current_ != nullptr && current_->shared->had_traffic.load(std::memory_order_relaxed);
+    };
+    const StatBlock* block = world_->stats->Register(absl::StrCat(prefix, "health_check."), HealthStatSchema());
+    monitors_.push_back(std::make_unique<HealthMonitor>(world_->loop, check, config.name,
+                                                        world_->prober(check, config.name),
+                                                        world_->stats->MainScope<HealthStat>(block), world_->log,
+                                                        NextSeed(), std::move(hooks)));
+  }
+  if (monitors_.empty() && had_monitors) {
+    for (const auto& [address, host] : hosts_) {
+      host->state().ClearFlag(lb::kFailedActiveHc);
+      host->state().ClearFlag(lb::kPendingActiveHc);
+      host->state().ClearFlag(lb::kDegradedActiveHc);
+    }
+  }
+  outlier_.reset();
+  if (config.outlier) {
+    const StatBlock* block = world_->stats->Register(absl::StrCat(prefix, "outlier_detection."), OutlierStatSchema());
+    outlier_ = std::make_unique<OutlierMonitor>(world_->loop, *config.outlier, config.name, block, world_->stats,
+                                                world_->log, world_->outlier_log_path, NextSeed(),
+                                                [this] { RebuildSet(); });
+  }
+}
+
+bool LiveCluster::KeepsRemoved(const lb::Host& host) const {
+  return !monitors_.empty() && !resource_.config->ignore_health_on_host_removal &&
+         !host.state().HasFlag(lb::kFailedActiveHc);
+}
+
+void LiveCluster::RebuildHosts() {
+  const std::shared_ptr<const xds::ClusterLoadAssignment> assignment = AssignmentOf(resource_);
+  static const xds::ClusterLoadAssignment kNone;
+  xds::HostUpdateOptions options;
+  options.local = world_->local;
+  options.active_health_checks = !monitors_.empty();
+  options.keep_removed = [this](const lb::Host& host) { return KeepsRemoved(host); };
+  xds::EndpointResolver resolver;
+  if (dns_ != nullptr) resolver = [this](const xds::Endpoint& endpoint) { return dns_->AddressesOf(endpoint); };
+  absl::StatusOr<xds::HostUpdate> update =
+      xds::BuildHosts(assignment != nullptr ? *assignment : kNone, hosts_, options, resolver);
+  if (!update.ok()) {
+    world_->log_warning(absl::StrCat("cluster '", resource_.config->name, "': ", update.status().message()));
+    return;
+  }
+  const bool joined_or_left = !update->added.empty() || !update->removed.empty();
+  table_ = std::move(update->table);
+  hosts_ = std::move(update->hosts);
+  // What a checker says of a host while it learns of it is part of the set built below.
+  rebuilding_ = true;
+  std::vector<std::shared_ptr<lb::Host>> all;
+  for (const lb::HostEntry& entry : table_->entries()) all.push_back(entry.host);
+  for (const auto& monitor : monitors_) monitor->SetHosts(*table_, current_ != nullptr);
+  if (outlier_ != nullptr) outlier_->SetHosts(all);
+  rebuilding_ = false;
+  RebuildSet();
+  if (joined_or_left && stats_) stats_.Add(ClusterStat::kMembershipChange);
+}
+
+void LiveCluster::RebuildSet() {
+  if (rebuilding_ || table_ == nullptr) return;
+  ClusterInput input;
+  input.config = resource_.config;
+  input.hosts = lb::HostSet::Make(table_);
+  input.tls = world_->tls;
+  input.previous = current_;
+  if (const auto assignment = AssignmentOf(resource_); assignment != nullptr && !assignment->drop_overloads.empty()) {
+    input.drop_overload = assignment->drop_overloads.front();
+  }
+  absl::StatusOr<std::shared_ptr<const Cluster>> built = BuildCluster(std::move(input), *world_->stats);
+  if (!built.ok()) {
+    world_->log_warning(absl::StrCat("cluster '", resource_.config->name, "': ", built.status().message()));
+    return;
+  }
+  current_ = *std::move(built);
+  if (!stats_) stats_ = world_->stats->MainScope<ClusterStat>(current_->shared->stats);
+  PublishMembership(*current_, *world_->stats);
+  world_->on_change();
+}
+
+void LiveCluster::RefreshTls() { RebuildSet(); }
+
+void LiveCluster::OnSuspicion(const std::shared_ptr<lb::Host>& host, health::Suspicion suspicion) {
+  if (outlier_ != nullptr) outlier_->OnSuspicion(*host, suspicion);
+}
+
+void LiveCluster::OnImmediateFail(const std::shared_ptr<lb::Host>& host) {
+  for (const auto& monitor : monitors_) monitor->OnImmediateFail(*host);
+}
+
+bool LiveCluster::settled() const {
+  if (dns_ != nullptr && !dns_->resolved_once()) return false;
+  return std::all_of(monitors_.begin(), monitors_.end(), [](const auto& monitor) { return monitor->first_round_done(); });
+}
+
+}  // namespace remora::proxy
