@@ -111,38 +111,40 @@ OutlierDetector::OutlierDetector(const OutlierConfig& config, uint64_t seed)
 OutlierDetector::~OutlierDetector() { SetHosts({}); }
 
 void OutlierDetector::SetHosts(absl::Span<const std::shared_ptr<lb::Host>> hosts) {
-  std::vector<std::unique_ptr<Judged>> kept;
-  kept.reserve(hosts.size());
-  absl::flat_hash_map<const lb::Host*, Judged*> by_host;
-  by_host.reserve(hosts.size());
+  absl::flat_hash_map<const lb::Host*, std::unique_ptr<Judged>> before;
+  before.reserve(hosts_.size());
   for (std::unique_ptr<Judged>& judged : hosts_) {
-    by_host_[judged->host.get()] = judged.release();
+    const lb::Host* host = judged->host.get();
+    before.emplace(host, std::move(judged));
   }
+  hosts_.clear();
+  by_host_.clear();
   for (const std::shared_ptr<lb::Host>& host : hosts) {
-    if (by_host.contains(host.get())) continue;
-    const auto known = by_host_.find(host.get());
-    std::unique_ptr<Judged> judged;
-    if (known != by_host_.end()) {
-      judged.reset(known->second);
-      by_host_.erase(known);
+    if (by_host_.contains(host.get())) continue;
+    const auto known = before.find(host.get());
+    if (known != before.end()) {
+      hosts_.push_back(std::move(known->second));
+      before.erase(known);
     } else {
-      judged = std::make_unique<Judged>();
-      judged->host = host;
-      const lb::HostState& state = host->state();
-      judged->windows[0].Advance(state.window_total.load(), state.window_success.load());
-      judged->windows[1].Advance(state.window_local_total.load(),
-                                 state.window_local_success.load());
+      hosts_.push_back(StartJudging(host));
     }
-    by_host.emplace(host.get(), judged.get());
-    kept.push_back(std::move(judged));
+    by_host_.emplace(host.get(), hosts_.back().get());
   }
-  for (const auto& [host, gone] : by_host_) {
-    const std::unique_ptr<Judged> judged(gone);
+  for (const auto& [host, judged] : before) {
     ejections_.Forget(judged->ejection);
     judged->host->state().ClearFlag(lb::kFailedOutlierCheck);
   }
-  hosts_ = std::move(kept);
-  by_host_ = std::move(by_host);
+}
+
+std::unique_ptr<OutlierDetector::Judged> OutlierDetector::StartJudging(
+    std::shared_ptr<lb::Host> host) {
+  auto judged = std::make_unique<Judged>();
+  // What was counted before it came is not held against it.
+  const lb::HostState& state = host->state();
+  judged->windows[0].Advance(state.window_total.load(), state.window_success.load());
+  judged->windows[1].Advance(state.window_local_total.load(), state.window_local_success.load());
+  judged->host = std::move(host);
+  return judged;
 }
 
 bool OutlierDetector::OnSuspicion(lb::Host& host, Suspicion suspicion, TimePoint now,

@@ -177,6 +177,7 @@ class OutlierDetector {
     double success_rate;
   };
 
+  static std::unique_ptr<Judged> StartJudging(std::shared_ptr<lb::Host> host);
   // Rules 4 and 5 over answers (0) or connects (1).
   bool JudgeRates(int kind, TimePoint now, std::vector<OutlierEvent>* events);
   bool JudgeSuccessRate(int kind, const std::vector<Candidate>& candidates, TimePoint now,
