@@ -1,0 +1,68 @@
+#ifndef REMORA_PROXY_STREAM_HTTP_WORKER_H_
+#define REMORA_PROXY_STREAM_HTTP_WORKER_H_
+
+#include <cstdint>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "filters/runtime.h"
+#include "proxy/base/loop.h"
+#include "proxy/base/stats.h"
+#include "proxy/stream/log_file.h"
+
+namespace remora::proxy {
+
+class Stream;
+class WorkerView;
+
+// What the HTTP connections of one worker share: pooled streams, the text of the date header, the
+// way to the log files.
+//
+// Threads: its loop's. Lifetime: outlives every HttpConnection made with it; the WorkerView and the
+// LogWriter outlive it.
+class HttpWorker {
+ public:
+  HttpWorker(WorkerView* view, LogWriter* logs);
+  ~HttpWorker();
+  HttpWorker(const HttpWorker&) = delete;
+  HttpWorker& operator=(const HttpWorker&) = delete;
+
+  Loop& loop();
+  WorkerView& view() { return *view_; }
+  StatSlab& stats();
+  LogWriter& logs() { return *logs_; }
+  uint64_t random();
+
+  // The runtime layers in force; may be null.
+  const Runtime* runtime() const { return runtime_.get(); }
+  void set_runtime(std::shared_ptr<const Runtime> runtime) { runtime_ = std::move(runtime); }
+  // /healthcheck/fail was called (health_check filter).
+  bool server_failing() const { return server_failing_; }
+  void set_server_failing(bool failing) { server_failing_ = failing; }
+
+  // "Tue, 29 Oct 2024 16:56:32 GMT"; rendered once a second.
+  absl::string_view DateText();
+  // Goes up by one.
+  uint64_t NextStreamId() { return next_stream_id_++; }
+
+  // Streams are reused: taking one allocates only until as many exist as are open at once.
+  std::unique_ptr<Stream> TakeStream();
+  void GiveBack(std::unique_ptr<Stream> stream);
+
+ private:
+  static constexpr size_t kMostIdleStreams = 4096;
+  WorkerView* view_;
+  LogWriter* logs_;
+  std::shared_ptr<const Runtime> runtime_;
+  bool server_failing_ = false;
+  uint64_t next_stream_id_ = 1;
+  int64_t date_second_ = -1;
+  char date_[32] = {};
+  Stream* idle_streams_ = nullptr;  // linked by Stream::next_idle_
+  size_t idle_count_ = 0;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_STREAM_HTTP_WORKER_H_
