@@ -136,7 +136,7 @@ class Mesh:
         self.services_file.write_text(SERVICES.format_map(self.ports))
         for name in [*WEB, "api"]:
             self.start_nginx(name)
-        state = ["--state-dir", str(self.folder / "state")]
+        state = ["--state", str(self.folder / "state")]
         self._run("control", [
             self.binary, "control", "--services", str(self.services_file),
             "--listen", f"127.0.0.1:{self.ports['control']}", *state])
@@ -164,18 +164,19 @@ class Mesh:
         bootstrap = self.folder / f"{node}.yaml"
         command = [self.binary, "control", "bootstrap", node, *state,
                    "--control", f"127.0.0.1:{self.ports['control']}",
-                   "--admin", f"127.0.0.1:{self.ports[node + '-admin']}"]
+                   "--admin", f"127.0.0.1:{self.ports[node + '-admin']}",
+                   "--out", str(bootstrap)]
         made = subprocess.run(command, capture_output=True, text=True,
                               check=False)
         if made.returncode != 0:
             raise Failed(f"{' '.join(command)}: {made.stderr.strip()}")
-        bootstrap.touch(mode=0o600)  # It holds the node's join token.
-        bootstrap.write_text(made.stdout)
-        self._run(node, [self.binary, "-c", str(bootstrap), "--concurrency",
-                         "1", "--drain-time-s", "1", "--log-path",
-                         str(self.folder / f"{node}.log")])
+        self._run(f"{node}-proxy", [
+            self.binary, "-c", str(bootstrap), "--concurrency", "1",
+            "--drain-time-s", "1", "--log-path",
+            str(self.folder / f"{node}.log")])
 
     def _run(self, name, command):
+        assert name not in self.running, name
         with open(self.folder / f"{name}.out", "ab") as out:
             # A session of its own: Ctrl-C reaches this script alone, which
             # then ends the processes in order.
