@@ -58,7 +58,7 @@ struct ClusterTransport {
 // Main's half of a cluster: all that workers read of it. A new object for each change (endpoints,
 // health, secrets, configuration); parts that stay the same are shared with the previous one.
 //
-// Threads: built on main or the offload thread, const once published, read by all loops.
+// Threads: built on main, const once published, read by all loops.
 class Cluster {
  public:
   std::shared_ptr<const xds::Cluster> config;
@@ -86,20 +86,21 @@ struct ClusterInput {
   std::shared_ptr<const lb::HostSet> hosts;
   std::shared_ptr<const lb::HostSet> local_hosts;  // of the local cluster, for zone-aware routing
   std::optional<xds::DropOverload> drop_overload;
-  // The context for one transport; null when secrets are still missing. Not called for equal `key`s
-  // twice in a row by contract: whoever provides it may share contexts.
+  // The context for one transport; null when secrets are still missing. Whoever provides it may share
+  // contexts between equal `key`s with equal secrets.
   std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&)> tls;
   // The cluster of that name so far, or null. Its policy is kept when neither the hosts nor the
   // balancing changed.
   std::shared_ptr<const Cluster> previous;
 };
 
-// Makes the next state of a cluster. Errors name what cannot be: policy or TLS settings. Main thread
-// (it registers statistics).
+// Makes the next state of a cluster. Errors name what cannot be: policy or TLS settings. Main thread:
+// it registers statistics and puts new breaker limits into force at once.
 absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, StatStore& stats);
 
-// Membership gauges of the set in force; main, after publishing.
-void PublishMembership(const Cluster& cluster, StatStore& stats);
+// Membership gauges of the set in force, and `membership_change` where the endpoints differ from those
+// of `previous` (null: the cluster is new); main, when the cluster is published.
+void PublishMembership(const Cluster& cluster, const Cluster* previous, StatStore& stats);
 // The `circuit_breakers.*` gauges; main, before a scrape.
 void RefreshBreakerGauges(const Cluster& cluster, StatStore& stats);
 

@@ -25,8 +25,11 @@ struct HostPools {
   ClusterView* view = nullptr;
   std::shared_ptr<lb::Host> host;
   std::vector<std::unique_ptr<HttpPool>> http;  // few: by protocol, priority, transport
-  uint32_t raw_connections = 0;                 // TCP sessions, connecting ones included
-  bool removed = false;                         // the host left the cluster
+  uint32_t raw_connections = 0;  // of TCP sessions, connecting ones included
+  uint32_t refs = 0;     // exchanges and sessions that point here
+  bool parting = false;  // the host left the cluster, or its settings changed: no new picks come here
+
+  bool unused() const;
 };
 
 // A worker's half of a cluster: the picker, the pools, the tickets and the numbers. Made when the
@@ -60,8 +63,9 @@ class ClusterView {
   health::Breakers& breakers(health::RoutingPriority priority) {
     return cluster_->shared->breakers.at(priority);
   }
-  // May this host have one connection more (breaker of the cluster, cap per host)? Counts overflow.
-  bool MayConnect(const lb::Host& host, health::RoutingPriority priority);
+  // A ticket for one connection more to this host, by the cluster's breaker and its cap per host. An
+  // empty one was counted as overflow; `first` (nothing else is open to the host here) always gets one.
+  health::Ticket TakeConnection(const lb::Host& host, health::RoutingPriority priority, bool first);
 
   // Outcomes of tries, for outlier detection. Mail main when a threshold is crossed.
   void ReportStatus(HostPools& host, int status);
@@ -88,11 +92,14 @@ class ClusterView {
   std::shared_ptr<const Cluster> Update(std::shared_ptr<const Cluster> cluster);
   void MarkRemoved();
   void DrainAll();
-  bool InUse() const { return refs_ != 0 || connections_ != 0 || waiting_ != 0; }
-  // Something ended: drops empty pools of removed hosts and, when that was the last, the view itself
-  // at the end of the turn.
-  void OnSomethingEnded();
-  class Sweep;
+  bool InUse() const { return refs_ != 0 || connections_ != 0 || !parting_.empty(); }
+  // Something ended. If this view is parting with something, that is looked after at the end of the
+  // turn.
+  void OnSomethingEnded() {
+    if (removed_ || !parting_.empty()) owner_->WantSweep();
+  }
+  void SweepParting();
+  void Part(std::unique_ptr<HostPools> pools);
 
   WorkerView* owner_;
   std::shared_ptr<const Cluster> cluster_;
@@ -103,9 +110,7 @@ class ClusterView {
   StatScope<AnswerStat> canary_;
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<HostPools>> pools_;
   std::vector<std::unique_ptr<HostPools>> parting_;  // hosts that left, pools of old settings
-  std::unique_ptr<Sweep> sweep_;
   size_t connections_ = 0;
-  size_t waiting_ = 0;
   uint32_t refs_ = 0;
   bool removed_ = false;
 };

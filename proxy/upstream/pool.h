@@ -72,6 +72,7 @@ class StreamLease {
   enum class State : uint8_t { kIdle, kWaiting, kOpen };
 
   State state_ = State::kIdle;
+  bool clean_ = true;
   HttpPool* pool_ = nullptr;
   UpstreamConnection* connection_ = nullptr;
   CodecStream* stream_ = nullptr;
@@ -131,22 +132,24 @@ class HttpPool {
 
   // Of StreamLease.
   void Claim(StreamLease* lease);
-  void Abandon(StreamLease* lease);
+  void StopWaiting(StreamLease* lease);
 
   // Of UpstreamConnection.
   void OnConnected(UpstreamConnection* connection);
-  void OnConnectFailed(UpstreamConnection* connection, const PoolFailure& failure);
-  // Its capacity or usability changed: sorts it into the right list and serves who waits.
-  void Resort(UpstreamConnection* connection);
-  void OnClosed(UpstreamConnection* connection);
-
-  void Attach(StreamLease* lease, UpstreamConnection* connection);
-  void ServeWaiting();
-  void GrowIfNeeded();
-  bool Grow();
-  void FailAll(const PoolFailure& failure);
+  // It closed before it could serve: nobody waits any longer in vain.
+  void OnConnectFailed(const PoolFailure& failure);
+  // Its state changed to `state` (UpstreamConnection::State).
   void Move(UpstreamConnection* connection, uint8_t state);
+  // There may be room: serves those who wait, opens connections for the others.
+  void ServeWaiting();
+  // It is closed: out of every list, and dead at the end of the turn.
+  void Remove(UpstreamConnection* connection);
+
+  bool Attach(StreamLease* lease, UpstreamConnection* connection);
+  void Fail(StreamLease* lease, const PoolFailure& failure);
+  bool Grow();
   ConnectionList& ListOf(uint8_t state);
+  void Unlink(UpstreamConnection* connection);
   void Enqueue(StreamLease* lease);
   void Dequeue(StreamLease* lease);
 
@@ -156,7 +159,7 @@ class HttpPool {
   health::RoutingPriority priority_;
   int transport_;
   std::string sni_;
-  bool draining_requested_ = false;
+  bool drain_ = false;
 
   ConnectionList connecting_;
   ConnectionList ready_;  // the last used at the head

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "health/admission.h"
@@ -21,14 +22,14 @@ namespace remora::proxy {
 // Threads: its loop's.
 class TcpLease : private ConnectionEvents {
  public:
-  TcpLease();
-  ~TcpLease();
+  TcpLease() = default;
+  ~TcpLease() { Close(); }
   TcpLease(const TcpLease&) = delete;
   TcpLease& operator=(const TcpLease&) = delete;
 
   class User {
    public:
-    // The connection is there, with its handshake done. The user's events are set by then.
+    // The connection is there, with its handshake done.
     virtual void OnTcpConnected() = 0;
     virtual void OnTcpFailed(const PoolFailure& failure) = 0;
     // Data, back-pressure and the end of the established connection.
@@ -41,8 +42,7 @@ class TcpLease : private ConnectionEvents {
     ~User() = default;
   };
 
-  // Connects to a chosen host. The answer comes in a later turn, except overflow, which may come from
-  // inside.
+  // Connects to a chosen host. Overflow is answered from inside, everything else in a later turn.
   void Open(ClusterView& view, const lb::Choice& choice, health::RoutingPriority priority, User* user);
   // Closes what there is; nothing is called afterwards. Idempotent.
   void Close();
@@ -59,18 +59,22 @@ class TcpLease : private ConnectionEvents {
   void OnData(bool eof) override;
   void OnOutputBlocked() override;
   void OnOutputDrained() override;
+  void OnOutputEmpty() override;
   void OnClosed(CloseKind kind, bool reset) override;
 
-  void OnConnectTimeout();
-  void Fail(PoolFailureKind kind, absl::string_view reason);
-  void Ended(bool local);
+  void OnConnectTimer();
+  void FailConnect(PoolFailureKind kind, bool local);
+  // Overflow: nothing was opened.
+  void Refuse(ClusterStat stat);
+  // Gives back tickets, counts and the connection.
+  void End(bool local);
   void CountBytes();
 
   ClusterRef cluster_;
   HostPools* host_ = nullptr;
   User* user_ = nullptr;
   std::unique_ptr<Connection> connection_;
-  std::unique_ptr<Timer> connect_timer_;
+  std::optional<Timer> connect_timer_;
   health::Ticket connection_ticket_;
   health::Ticket request_ticket_;  // of pending until connected
   std::string failure_reason_;
@@ -78,7 +82,9 @@ class TcpLease : private ConnectionEvents {
   int64_t connect_end_ns_ = 0;
   uint64_t counted_read_ = 0;
   uint64_t counted_written_ = 0;
+  health::RoutingPriority priority_ = health::RoutingPriority::kDefault;
   bool connected_ = false;
+  bool pending_counted_ = true;  // in upstream_rq_pending_active, until connected
 };
 
 }  // namespace remora::proxy

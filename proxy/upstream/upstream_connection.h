@@ -9,6 +9,7 @@
 #include "proxy/base/timer.h"
 #include "proxy/codec/codec.h"
 #include "proxy/net/connection.h"
+#include "proxy/upstream/cluster_stats.h"
 #include "proxy/upstream/pool.h"
 
 namespace remora::proxy {
@@ -19,24 +20,27 @@ namespace remora::proxy {
 // Threads: its loop's. Lifetime: owned by its pool, buried when it is closed; leases that are open
 // then hear OnReset from the codec first.
 class UpstreamConnection final : public Mortal,
+                                 private Loop::TurnItem,
                                  private ConnectionEvents,
                                  private CodecHost,
                                  private ClientCodecEvents {
  public:
   enum State : uint8_t { kConnecting, kReady, kBusy, kDraining, kClosed };
 
-  // Starts to connect. Without a connection (`error` in `failure_reason`), it fails in a later turn.
-  explicit UpstreamConnection(HttpPool* pool);
+  // Starts to connect, or to fail in a later turn. `ticket`: of the connection.
+  UpstreamConnection(HttpPool* pool, health::Ticket ticket);
   ~UpstreamConnection() override;
 
   State state() const { return state_; }
-  Protocol protocol() const;
+  Protocol protocol() const { return codec_ == nullptr ? Protocol::kNone : codec_->protocol(); }
   Connection& connection() { return *connection_; }
-  // Times of its making, monotonic.
+  // Monotonic.
   int64_t connect_start_ns() const { return connect_start_ns_; }
   int64_t connect_end_ns() const { return connect_end_ns_; }
   // Exchanges open on it.
   uint32_t leased() const { return leased_; }
+  // The peer broke the protocol; streams that end with the connection end because of it.
+  bool protocol_error() const { return protocol_error_; }
   // Finishes what is open, then closes.
   void Drain();
 
@@ -52,31 +56,41 @@ class UpstreamConnection final : public Mortal,
   void OnOutputEmpty() override;
   void OnClosed(CloseKind kind, bool reset) override;
   // CodecHost
-  Body& output() override;
-  void WantFlush() override;
-  void WantFeed() override;
-  void OnIdleChange(bool idle) override;
+  Body& output() override { return connection_->output(); }
+  void WantFlush() override { connection_->Flush(); }
+  void WantFeed() override { connection_->RedeliverInput(); }
+  void OnIdleChange(bool /*idle*/) override {}
   // ClientCodecEvents
   void OnGoAway() override;
   void OnMaxStreams(uint32_t most) override;
   void OnStreamClosed() override;
   void OnPingAck() override;
 
-  void Start();
-  void OnConnectTimeout();
-  void OnIdleTimeout();
-  void OnAgeLimit();
-  void OnKeepalive();
-  void MakeCodec();
-  bool Feed();
-  // The state that its codec and its limits amount to now.
-  State Fitting() const;
-  uint32_t Capacity() const;
+  void Dial();
+  void MakeCodec(bool http2);
+  // A stream for a lease; null when the codec has no room after all.
+  CodecStream* OpenStream(MessageSink* sink);
+  void StreamFinished(bool clean);
+
+  void OnConnectTimer();
+  void OnIdleTimer();
+  void OnAgeTimer();
+  void OnKeepaliveTimer();
+
+  // Exchanges that fit on it besides those it has.
+  uint32_t Room() const;
+  // Brings its state in line with codec and limits. One that is of no more use closes at the end of
+  // the turn, never from inside its codec.
   void Settle();
-  void ArmIdle();
+  void RunAtEndOfTurn() override;
+  bool Usable() const;
   void Close(bool local);
-  void Ended(bool local);
+  void End(bool local);
+  void CountEnd(bool local);
   void CountBytes();
+  // Its pool's cluster.
+  ClusterView& view();
+  const StatScope<ClusterStat>& stats();
 
   // Links of the pool's lists.
   UpstreamConnection* prev_ = nullptr;
@@ -96,6 +110,7 @@ class UpstreamConnection final : public Mortal,
   uint64_t counted_read_ = 0;
   uint64_t counted_written_ = 0;
   uint64_t requests_ = 0;
+  uint32_t expected_ = 1;  // exchanges that waiting ones may hope for while it connects
   uint32_t remaining_requests_ = UINT32_MAX;
   uint32_t max_streams_ = 1;
   uint32_t leased_ = 0;
@@ -103,6 +118,8 @@ class UpstreamConnection final : public Mortal,
   bool timed_out_ = false;
   bool ping_open_ = false;
   bool drain_ = false;
+  bool protocol_error_ = false;
+  bool listed_ = false;
 };
 
 }  // namespace remora::proxy

@@ -19,6 +19,7 @@
 namespace remora::proxy {
 
 class ClusterView;
+class Dialer;
 class WorkerView;
 
 // What one installed configuration keeps alive. One per view and installation.
@@ -110,6 +111,9 @@ class WorkerView {
   lb::RandomSource& random() { return random_; }
   uint64_t seed() const { return seed_; }
   const Mail& mail() const { return mail_; }
+  // How connections come to be; sockets unless a test says otherwise.
+  Dialer& dialer() { return *dialer_; }
+  void set_dialer(Dialer* dialer) { dialer_ = dialer; }
   // Connections of all clusters on this loop that are open (drain).
   size_t connections() const;
   // Closes upstream connections that are idle and every other one when it becomes so.
@@ -119,13 +123,25 @@ class WorkerView {
   friend class SnapshotPin;
   friend class ClusterView;
 
+  // Drops what draining clusters no longer need, at the end of a turn: nothing of them is on the
+  // stack then.
+  class Sweep final : public Loop::TurnItem {
+   public:
+    explicit Sweep(WorkerView* view) : view_(view) {}
+    void RunAtEndOfTurn() override { view_->SweepViews(); }
+
+   private:
+    WorkerView* view_;
+  };
+
   void Unpinned(InstalledSnapshot* snapshot);
   void SendHome(std::unique_ptr<InstalledSnapshot> snapshot);
-  void UpdateViews();
-  // A removed cluster's view has nothing left to do.
-  void DropIfUnused(ClusterView* view);
+  void UpdateViews(InstalledSnapshot* old);
+  void WantSweep() { loop_->AtEndOfTurn(&sweep_); }
+  void SweepViews();
 
   Loop* loop_;
+  Dialer* dialer_;
   StatSlab* stats_;
   uint64_t seed_;
   Mail mail_;
@@ -134,6 +150,7 @@ class WorkerView {
   std::vector<std::unique_ptr<InstalledSnapshot>> pinned_;  // older ones still in use
   absl::flat_hash_map<std::string, std::unique_ptr<ClusterView>> views_;
   std::vector<std::unique_ptr<ClusterView>> removed_;
+  Sweep sweep_{this};
 };
 
 }  // namespace remora::proxy

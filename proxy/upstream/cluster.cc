@@ -1,0 +1,155 @@
+#include "proxy/upstream/cluster.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+
+namespace remora::proxy {
+namespace {
+
+using health::Resource;
+
+std::shared_ptr<ClusterShared> MakeShared(const xds::Cluster& config, StatStore& stats) {
+  auto shared = std::make_shared<ClusterShared>(config);
+  // A colon would be read as the end of a name by statistics sinks.
+  const std::string prefix =
+      absl::StrCat("cluster.", absl::StrReplaceAll(config.stat_name(), {{":", "_"}}), ".");
+  shared->stats = stats.Register(prefix, ClusterStatSchema());
+  shared->internal = stats.Register(absl::StrCat(prefix, "internal."), AnswerStatSchema());
+  shared->external = stats.Register(absl::StrCat(prefix, "external."), AnswerStatSchema());
+  shared->canary = stats.Register(absl::StrCat(prefix, "canary."), AnswerStatSchema());
+  shared->breakers_default = stats.Register(absl::StrCat(prefix, "circuit_breakers.default."),
+                                            BreakerStatSchema(config.track_remaining_default));
+  shared->breakers_high = stats.Register(absl::StrCat(prefix, "circuit_breakers.high."),
+                                         BreakerStatSchema(config.track_remaining_high));
+  const auto is_tls = [](const xds::UpstreamTransport& transport) {
+    return transport.kind == xds::UpstreamTransport::Kind::kTls;
+  };
+  const bool tls = is_tls(config.transport) ||
+                   std::any_of(config.transport_matches.begin(), config.transport_matches.end(),
+                               [&](const auto& match) { return is_tls(match.transport); });
+  if (tls) shared->tls = stats.Register(absl::StrCat(prefix, "ssl."), ClusterTlsStatSchema());
+  return shared;
+}
+
+absl::Status FillTransport(const xds::UpstreamTransport& config, const ClusterInput& input,
+                           ClusterTransport* out) {
+  out->config = &config;
+  if (config.kind != xds::UpstreamTransport::Kind::kTls) return absl::OkStatus();
+  if (!input.tls) return absl::FailedPreconditionError("no source of TLS contexts");
+  auto context = input.tls(*config.tls);
+  if (!context.ok()) return context.status();
+  out->tls = *std::move(context);
+  return absl::OkStatus();
+}
+
+std::shared_ptr<const absl::flat_hash_set<const lb::Host*>> MembersOf(const lb::HostSet& hosts) {
+  auto members = std::make_shared<absl::flat_hash_set<const lb::Host*>>();
+  members->reserve(hosts.size());
+  for (const lb::HostEntry& entry : hosts.table()->entries()) members->insert(entry.host.get());
+  return members;
+}
+
+// The policy of the previous state serves on when nothing it was made of has changed.
+bool KeepsPolicy(const ClusterInput& input) {
+  return input.previous != nullptr && input.local_hosts == nullptr &&
+         input.previous->config == input.config &&
+         &input.previous->policy->hosts() == input.hosts.get();
+}
+
+void SetBreakerGauges(health::Breakers& breakers, const StatScope<BreakerStat>& scope,
+                      bool track_remaining) {
+  scope.Set(BreakerStat::kCxOpen, breakers.IsOpen(Resource::kConnections));
+  scope.Set(BreakerStat::kCxPoolOpen, breakers.IsOpen(Resource::kConnectionPools));
+  scope.Set(BreakerStat::kRqOpen, breakers.IsOpen(Resource::kRequests));
+  scope.Set(BreakerStat::kRqPendingOpen, breakers.IsOpen(Resource::kPending));
+  scope.Set(BreakerStat::kRqRetryOpen, breakers.IsOpen(Resource::kRetries));
+  if (!track_remaining) return;
+  const auto remaining = [&](Resource resource) -> uint64_t {
+    return breakers.limit(resource) == UINT32_MAX && resource == Resource::kConnectionPools
+               ? UINT64_MAX
+               : breakers.remaining(resource);
+  };
+  scope.Set(BreakerStat::kRemainingCx, remaining(Resource::kConnections));
+  scope.Set(BreakerStat::kRemainingCxPools, remaining(Resource::kConnectionPools));
+  scope.Set(BreakerStat::kRemainingPending, remaining(Resource::kPending));
+  scope.Set(BreakerStat::kRemainingRetries, remaining(Resource::kRetries));
+  scope.Set(BreakerStat::kRemainingRq, remaining(Resource::kRequests));
+}
+
+}  // namespace
+
+const ClusterTransport& Cluster::TransportFor(const lb::HostEntry& entry) const {
+  if (matched_transports.empty()) return transport;
+  const xds::UpstreamTransport& chosen =
+      config->TransportFor(static_cast<const Metadata*>(entry.attributes->metadata.get()));
+  for (const ClusterTransport& match : matched_transports) {
+    if (match.config == &chosen) return match;
+  }
+  return transport;
+}
+
+absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, StatStore& stats) {
+  auto cluster = std::make_shared<Cluster>();
+  const xds::Cluster& config = *input.config;
+  cluster->config = input.config;
+
+  if (KeepsPolicy(input)) {
+    cluster->policy = input.previous->policy;
+  } else {
+    auto policy = lb::MakePolicy(config.policy, input.hosts, input.local_hosts);
+    if (!policy.ok()) return policy.status();
+    cluster->policy = *std::move(policy);
+  }
+  const bool same_hosts = input.previous != nullptr &&
+                          input.previous->policy->hosts().table() == input.hosts->table();
+  cluster->members = same_hosts ? input.previous->members : MembersOf(*input.hosts);
+
+  absl::Status status = FillTransport(config.transport, input, &cluster->transport);
+  if (!status.ok()) return status;
+  for (const xds::TransportMatch& match : config.transport_matches) {
+    ClusterTransport transport;
+    status = FillTransport(match.transport, input, &transport);
+    if (!status.ok()) return status;
+    cluster->matched_transports.push_back(std::move(transport));
+  }
+
+  cluster->drop_overload = std::move(input.drop_overload);
+  cluster->has_outlier = config.outlier.has_value();
+  if (cluster->has_outlier) cluster->outlier = config.outlier->thresholds;
+
+  if (input.previous != nullptr) {
+    cluster->shared = input.previous->shared;
+    cluster->shared->breakers.default_priority.SetLimits(config.default_breaker);
+    cluster->shared->breakers.high_priority.SetLimits(config.high_breaker);
+  } else {
+    cluster->shared = MakeShared(config, stats);
+  }
+  return cluster;
+}
+
+void PublishMembership(const Cluster& cluster, const Cluster* previous, StatStore& stats) {
+  const auto scope = stats.MainScope<ClusterStat>(cluster.shared->stats);
+  const lb::HostSet& hosts = cluster.policy->hosts();
+  scope.Set(ClusterStat::kMembershipTotal, hosts.size());
+  scope.Set(ClusterStat::kMembershipHealthy, hosts.healthy_count());
+  scope.Set(ClusterStat::kMembershipDegraded, hosts.degraded_count());
+  scope.Set(ClusterStat::kMembershipExcluded, hosts.excluded_count());
+  const bool changed = previous == nullptr ? hosts.size() != 0
+                                           : previous->policy->hosts().table() != hosts.table();
+  if (changed) scope.Add(ClusterStat::kMembershipChange);
+}
+
+void RefreshBreakerGauges(const Cluster& cluster, StatStore& stats) {
+  ClusterShared& shared = *cluster.shared;
+  SetBreakerGauges(shared.breakers.default_priority,
+                   stats.MainScope<BreakerStat>(shared.breakers_default),
+                   cluster.config->track_remaining_default);
+  SetBreakerGauges(shared.breakers.high_priority,
+                   stats.MainScope<BreakerStat>(shared.breakers_high),
+                   cluster.config->track_remaining_high);
+}
+
+}  // namespace remora::proxy
