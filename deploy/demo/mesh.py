@@ -124,6 +124,9 @@ class Mesh:
             self.stop(name)
         for process in self._stopped:
             process.wait()
+        # Logs are for finding out what went wrong; the CA's key is for nobody.
+        shutil.rmtree(self.folder / "state" if kind is Failed else self.folder,
+                      ignore_errors=True)
 
     def url(self, name, path="/"):
         return f"http://127.0.0.1:{self.ports[name]}{path}"
