@@ -66,8 +66,7 @@ constexpr char kMetadata[] = R"(        initial_metadata:
 
 // YAML's double-quoted style is JSON's for these texts.
 std::string Quote(absl::string_view text) {
-  return absl::StrCat(
-      "\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
+  return absl::StrCat("\"", absl::StrReplaceAll(text, {{"\\", "\\\\"}, {"\"", "\\\""}}), "\"");
 }
 
 std::string Socket(const Address& address) {
@@ -91,24 +90,21 @@ std::string Indent(absl::string_view text, size_t width) {
 absl::StatusOr<std::string> AdminSection(const std::string& admin) {
   absl::string_view host(admin);
   const bool free_port = absl::ConsumeSuffix(&host, ":0");
-  absl::StatusOr<Address> address =
-      ParseAddress(free_port ? absl::StrCat(host, ":1") : admin);
+  absl::StatusOr<Address> address = ParseAddress(free_port ? absl::StrCat(host, ":1") : admin);
   if (!address.ok()) return address.status();
   if (free_port) address->port = 0;
   return absl::StrCat("admin:\n  address: ", Socket(*address), "\n");
 }
 
 bool IsPlain(absl::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return absl::ascii_isprint(c); });
+  return std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isprint(c); });
 }
 
 }  // namespace
 
 absl::StatusOr<std::string> MakeBootstrap(const BootstrapOptions& options) {
   if (!IsNodeName(options.name)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("'", options.name, "' is no service's name"));
+    return absl::InvalidArgumentError(absl::StrCat("'", options.name, "' is no service's name"));
   }
   if (!IsPlain(options.instance) || !IsPlain(options.control)) {
     return absl::InvalidArgumentError("control characters in an option");
@@ -117,11 +113,9 @@ absl::StatusOr<std::string> MakeBootstrap(const BootstrapOptions& options) {
   std::string where;
   bool by_name = false;
   if (local) {
-    where = absl::StrCat("{pipe: {path: ", Quote(options.control.substr(5)),
-                         "}}");
+    where = absl::StrCat("{pipe: {path: ", Quote(options.control.substr(5)), "}}");
   } else {
-    absl::StatusOr<Address> control =
-        ParseAddress(absl::string_view(options.control));
+    absl::StatusOr<Address> control = ParseAddress(absl::string_view(options.control));
     if (!control.ok()) return control.status();
     where = Socket(*control);
     by_name = !control->is_ip;
@@ -134,9 +128,7 @@ absl::StatusOr<std::string> MakeBootstrap(const BootstrapOptions& options) {
     absl::StrAppend(&text, *admin);
   }
   const std::string id =
-      options.instance.empty()
-          ? options.name
-          : absl::StrCat(options.name, "~", options.instance);
+      options.instance.empty() ? options.name : absl::StrCat(options.name, "~", options.instance);
   return absl::StrReplaceAll(
       text,
       {{"@NAME@", options.name},
@@ -145,13 +137,11 @@ absl::StatusOr<std::string> MakeBootstrap(const BootstrapOptions& options) {
        {"@API@", options.delta ? "DELTA_GRPC" : "GRPC"},
        {"@METADATA@",
         local ? ""
-              : absl::StrReplaceAll(
-                    kMetadata,
-                    {{"@BEARER@",
-                      Quote(absl::StrCat("Bearer ", options.token))}})},
+              : absl::StrReplaceAll(kMetadata,
+                                    {{"@BEARER@", Quote(absl::StrCat("Bearer ", options.token))}})},
        {"@TYPE@", by_name ? "STRICT_DNS" : "STATIC"},
        {"@ADDRESS@", where},
-       {"@SNI@", Quote("control")},
+       {"@SNI@", Quote(options.server_name)},
        {"@BUNDLE@", Indent(options.bundle, 18)},
        {"@CONTROL_ID@", Quote(options.control_id)}});
 }

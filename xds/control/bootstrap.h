@@ -18,8 +18,9 @@ struct BootstrapOptions {
   bool delta = false;
   // For TLS; not used with a Unix socket.
   std::string token;
-  std::string bundle;      // PEM that the control plane's certificate ends in
-  std::string control_id;  // its SPIFFE id
+  std::string bundle;       // PEM that the control plane's certificate ends in
+  std::string control_id;   // its SPIFFE id
+  std::string server_name;  // for SNI
 };
 
 // YAML.

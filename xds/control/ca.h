@@ -32,8 +32,8 @@ class CertificateAuthority {
   // Loads the root from `state`, or makes one for `trust_domain` (10 years)
   // and stores it. An existing root of another trust domain is an error; an
   // empty `trust_domain` takes the root's, or "mesh.internal" for a new one.
-  static absl::StatusOr<std::unique_ptr<CertificateAuthority>> Open(
-      const StateDir& state, absl::string_view trust_domain);
+  static absl::StatusOr<std::unique_ptr<CertificateAuthority>> Open(const StateDir& state,
+                                                                    absl::string_view trust_domain);
 
   ~CertificateAuthority();
 
@@ -46,13 +46,15 @@ class CertificateAuthority {
   // "spiffe://TRUST-DOMAIN/control": not under /service, so that no service
   // can have a certificate that passes for the control plane.
   std::string ControlId() const;
+  // Its DNS name, "control.TRUST-DOMAIN", in SNI and certificate.
+  std::string ControlName() const;
 
   // A certificate for the SPIFFE id, on a new key unless `private_key` (PEM)
   // is given. Valid from one minute ago, for clocks that are a little behind.
-  absl::StatusOr<Certificate> Issue(
-      absl::string_view spiffe_id, absl::string_view common_name, absl::Time now,
-      absl::Duration ttl, const std::vector<std::string>& dns_names = {},
-      absl::string_view private_key = "") const;
+  absl::StatusOr<Certificate> Issue(absl::string_view spiffe_id, absl::string_view common_name,
+                                    absl::Time now, absl::Duration ttl,
+                                    const std::vector<std::string>& dns_names = {},
+                                    absl::string_view private_key = "") const;
 
  private:
   CertificateAuthority() = default;

@@ -18,14 +18,12 @@ constexpr absl::Duration kRetry = absl::Seconds(5);
 void Cache::SetServices(Services services, absl::Time now) {
   services_ = std::move(services);
   std::erase_if(identities_, [this](const auto& entry) {
-    return !services_.services.contains(entry.first) &&
-           !services_.gateways.contains(entry.first);
+    return !services_.services.contains(entry.first) && !services_.gateways.contains(entry.first);
   });
   for (auto& [node, resources] : nodes_) resources = Build(node, now);
 }
 
-std::shared_ptr<const NodeResources> Cache::Get(const NodeId& node,
-                                                absl::Time now) {
+std::shared_ptr<const NodeResources> Cache::Get(const NodeId& node, absl::Time now) {
   auto [entry, fresh] = nodes_.try_emplace(node);
   if (fresh) entry->second = Build(node, now);
   return entry->second;
@@ -36,8 +34,7 @@ const Certificate* Cache::IdentityOf(const std::string& name, absl::Time now) {
   if (found != identities_.end() && now < found->second.renew_at) {
     return &found->second.certificate;
   }
-  absl::StatusOr<Certificate> issued =
-      ca_->Issue(ca_->ServiceId(name), name, now, ttl_);
+  absl::StatusOr<Certificate> issued = ca_->Issue(ca_->ServiceId(name), name, now, ttl_);
   if (!issued.ok()) {
     spdlog::error("{}", issued.status().ToString());
     if (found == identities_.end()) return nullptr;
@@ -45,28 +42,24 @@ const Certificate* Cache::IdentityOf(const std::string& name, absl::Time now) {
     return &found->second.certificate;
   }
   spdlog::info("certificate for {} until {}", ca_->ServiceId(name),
-               absl::FormatTime(absl::RFC3339_sec, issued->not_after,
-                                absl::UTCTimeZone()));
+               absl::FormatTime(absl::RFC3339_sec, issued->not_after, absl::UTCTimeZone()));
   Identity& identity = identities_[name];
   identity = {*std::move(issued), now + ttl_ / 2};
   return &identity.certificate;
 }
 
-std::shared_ptr<const NodeResources> Cache::Build(const NodeId& node,
-                                                  absl::Time now) {
-  if (!services_.services.contains(node.name) &&
-      !services_.gateways.contains(node.name)) {
+std::shared_ptr<const NodeResources> Cache::Build(const NodeId& node, absl::Time now) {
+  if (!services_.services.contains(node.name) && !services_.gateways.contains(node.name)) {
     return std::make_shared<const NodeResources>();
   }
   const Certificate* certificate = IdentityOf(node.name, now);
   if (certificate == nullptr) return std::make_shared<const NodeResources>();
-  return std::make_shared<const NodeResources>(BuildResources(
-      services_, node, {ca_->trust_domain(), ca_->bundle(), *certificate}));
+  return std::make_shared<const NodeResources>(
+      BuildResources(services_, node, {ca_->trust_domain(), ca_->bundle(), *certificate}));
 }
 
 bool Cache::Tick(absl::Time now) {
-  std::erase_if(nodes_,
-                [](const auto& entry) { return entry.second.use_count() == 1; });
+  std::erase_if(nodes_, [](const auto& entry) { return entry.second.use_count() == 1; });
   bool changed = false;
   for (auto& [node, resources] : nodes_) {
     auto identity = identities_.find(node.name);
@@ -81,9 +74,8 @@ bool Cache::Tick(absl::Time now) {
   }
   std::erase_if(identities_, [this, now](const auto& entry) {
     return now >= entry.second.renew_at &&
-           std::none_of(nodes_.begin(), nodes_.end(), [&](const auto& node) {
-             return node.first.name == entry.first;
-           });
+           std::none_of(nodes_.begin(), nodes_.end(),
+                        [&](const auto& node) { return node.first.name == entry.first; });
   });
   return changed;
 }

@@ -23,8 +23,7 @@ class Cache {
  public:
   // `ca` outlives the cache. `ttl` is how long a certificate lives; it is
   // renewed at half of that.
-  Cache(const CertificateAuthority* ca, absl::Duration ttl)
-      : ca_(ca), ttl_(ttl) {}
+  Cache(const CertificateAuthority* ca, absl::Duration ttl) : ca_(ca), ttl_(ttl) {}
 
   void SetServices(Services services, absl::Time now);
 
@@ -44,8 +43,7 @@ class Cache {
     absl::Time renew_at;
   };
 
-  std::shared_ptr<const NodeResources> Build(const NodeId& node,
-                                             absl::Time now);
+  std::shared_ptr<const NodeResources> Build(const NodeId& node, absl::Time now);
   // Null when it cannot be made, which is logged.
   const Certificate* IdentityOf(const std::string& name, absl::Time now);
 

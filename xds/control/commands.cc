@@ -67,18 +67,16 @@ absl::StatusOr<StateDir> OpenState(const std::string& path) {
   return StateDir::Open(path.empty() ? StateDir::DefaultPath() : path);
 }
 
-absl::StatusOr<std::string> ControlAddress(const StateDir& state,
-                                           const std::string& given) {
+absl::StatusOr<std::string> ControlAddress(const StateDir& state, const std::string& given) {
   if (!given.empty()) return given;
   absl::StatusOr<std::string> last = state.Read("listen");
   if (!last.ok()) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "say where the control plane listens (--control HOST:PORT): none has "
-        "run yet on ",
-        state.path()));
+    return absl::FailedPreconditionError(
+        absl::StrCat("say where the control plane listens (--control HOST:PORT): none has "
+                     "run yet on ",
+                     state.path()));
   }
-  std::vector<std::string> addresses =
-      absl::StrSplit(*last, '\n', absl::SkipEmpty());
+  std::vector<std::string> addresses = absl::StrSplit(*last, '\n', absl::SkipEmpty());
   if (addresses.empty()) {
     return absl::FailedPreconditionError("--control HOST:PORT is needed");
   }
@@ -86,18 +84,15 @@ absl::StatusOr<std::string> ControlAddress(const StateDir& state,
 }
 
 // The token of a file, or a new one in the state directory.
-absl::StatusOr<std::string> TokenFor(const BootstrapCommand& options,
-                                     const StateDir& state) {
+absl::StatusOr<std::string> TokenFor(const BootstrapCommand& options, const StateDir& state) {
   if (!options.token_file.empty()) {
     absl::StatusOr<std::string> text = ReadWholeFile(options.token_file);
     if (!text.ok()) return text.status();
     return std::string(absl::StripAsciiWhitespace(*text));
   }
-  absl::StatusOr<std::string> text =
-      ReadWholeFile(TokenPath(state, options.name));
+  absl::StatusOr<std::string> text = ReadWholeFile(TokenPath(state, options.name));
   if (absl::IsNotFound(text.status())) {
-    absl::StatusOr<std::string> path =
-        WriteToken({options.name, state.path(), ""});
+    absl::StatusOr<std::string> path = WriteToken({options.name, state.path(), ""});
     if (!path.ok()) return path.status();
     text = ReadWholeFile(*path);
   }
@@ -110,8 +105,7 @@ absl::StatusOr<std::string> TokenFor(const BootstrapCommand& options,
 absl::Status Serve(const ServeOptions& options) {
   absl::Duration ttl;
   if (!absl::ParseDuration(options.ttl, &ttl) || ttl < kMinTtl) {
-    return absl::InvalidArgumentError(
-        "--ttl must be a duration of 2s or more, like 1h");
+    return absl::InvalidArgumentError("--ttl must be a duration of 2s or more, like 1h");
   }
   LeaveWatch::Block();
   absl::StatusOr<StateDir> state = OpenState(options.state);
@@ -121,17 +115,15 @@ absl::Status Serve(const ServeOptions& options) {
   auto server = Server::Listen({options.listen, ttl}, *state, ca->get());
   if (!server.ok()) return server.status();
   FileSource source(options.services);
-  absl::Status started = source.Start([&server](Services services) {
-    (*server)->Publish(std::move(services));
-  });
+  absl::Status started =
+      source.Start([&server](Services services) { (*server)->Publish(std::move(services)); });
   if (!started.ok()) {
     (*server)->Stop();
     (*server)->Run();
     return started;
   }
   LeaveWatch watch(server->get());
-  spdlog::info("trust domain {}, state in {}", (*ca)->trust_domain(),
-               state->path());
+  spdlog::info("trust domain {}, state in {}", (*ca)->trust_domain(), state->path());
   spdlog::info("ready on {}", absl::StrJoin((*server)->addresses(), ", "));
   (*server)->Run();
   spdlog::info("gone");
@@ -145,8 +137,7 @@ absl::StatusOr<std::string> WriteToken(const TokenOptions& options) {
   if (!token.ok()) return token.status();
   const std::string text = absl::StrCat(*token, "\n");
   if (options.out.empty()) {
-    absl::Status written =
-        state->Write(absl::StrCat("join/", options.name, ".token"), text);
+    absl::Status written = state->Write(absl::StrCat("join/", options.name, ".token"), text);
     if (!written.ok()) return written;
     return TokenPath(*state, options.name);
   }
@@ -174,6 +165,7 @@ absl::Status WriteBootstrap(const BootstrapCommand& options) {
     bootstrap.token = *token;
     bootstrap.bundle = (*ca)->bundle();
     bootstrap.control_id = (*ca)->ControlId();
+    bootstrap.server_name = (*ca)->ControlName();
   }
   absl::StatusOr<std::string> text = MakeBootstrap(bootstrap);
   if (!text.ok()) return text.status();

@@ -89,19 +89,16 @@ absl::StatusOr<std::vector<NamedText>> FileSource::ReadTexts() const {
   std::vector<std::string> paths;
   std::error_code error;
   if (fs::is_directory(path_, error)) {
-    for (fs::directory_iterator it(path_, error), end; !error && it != end;
-         it.increment(error)) {
+    for (fs::directory_iterator it(path_, error), end; !error && it != end; it.increment(error)) {
       const std::string extension = it->path().extension().string();
       if ((extension == ".yaml" || extension == ".yml") &&
-          it->path().filename().string().front() != '.' &&
-          !it->is_directory(error)) {
+          it->path().filename().string().front() != '.' && !it->is_directory(error)) {
         paths.push_back(it->path().string());
       }
     }
     std::sort(paths.begin(), paths.end());
     if (paths.empty()) {
-      return absl::NotFoundError(
-          absl::StrCat("no *.yaml in the folder ", path_));
+      return absl::NotFoundError(absl::StrCat("no *.yaml in the folder ", path_));
     }
   } else {
     paths.push_back(path_);
@@ -132,8 +129,7 @@ absl::Status FileSource::Reload() {
   for (const std::string& warning : parsed->warnings) {
     spdlog::warn("{}", warning);
   }
-  spdlog::info("{}: {} services, {} gateways", path_,
-               parsed->services.services.size(),
+  spdlog::info("{}: {} services, {} gateways", path_, parsed->services.services.size(),
                parsed->services.gateways.size());
   sink_(std::move(parsed->services));
   return absl::OkStatus();
@@ -144,9 +140,8 @@ void FileSource::Watch() {
     // Watching a folder again only renews its watch. A folder that cannot be
     // watched (not readable) is covered by looking again.
     inotify_add_watch(inotify_, folder.c_str(),
-                      IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_DELETE |
-                          IN_MOVED_FROM | IN_MOVED_TO | IN_ATTRIB |
-                          IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
+                      IN_CLOSE_WRITE | IN_MODIFY | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
+                          IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR);
   }
 }
 

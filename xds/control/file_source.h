@@ -33,9 +33,9 @@ class FileSource : public Source {
 
   const std::string path_;
   Sink sink_;
-  std::string last_;   // all texts as last read, good or not
+  std::string last_;  // all texts as last read, good or not
   int inotify_ = -1;
-  int stop_ = -1;      // eventfd
+  int stop_ = -1;  // eventfd
   std::thread thread_;
 };
 

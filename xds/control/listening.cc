@@ -18,16 +18,15 @@ namespace remora::control {
 namespace {
 
 absl::Status Failed(const std::string& address, absl::string_view why) {
-  return absl::FailedPreconditionError(
-      absl::StrCat("cannot listen on ", address, ": ", why));
+  return absl::FailedPreconditionError(absl::StrCat("cannot listen on ", address, ": ", why));
 }
 
 absl::Status CheckUnix(const std::string& address, absl::string_view path) {
   sockaddr_un name = {};
   name.sun_family = AF_UNIX;
   if (path.empty() || path.size() >= sizeof(name.sun_path)) {
-    return Failed(address, absl::StrCat("a socket's path has 1 to ",
-                                        sizeof(name.sun_path) - 1, " bytes"));
+    return Failed(address,
+                  absl::StrCat("a socket's path has 1 to ", sizeof(name.sun_path) - 1, " bytes"));
   }
   std::memcpy(name.sun_path, path.data(), path.size());
   struct stat info;
@@ -61,11 +60,10 @@ absl::Status CheckListen(const std::string& address) {
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
   addrinfo* found = nullptr;
-  const int error = getaddrinfo(host.empty() ? nullptr : host.c_str(),
-                                address.c_str() + colon + 1, &hints, &found);
+  const int error = getaddrinfo(host.empty() ? nullptr : host.c_str(), address.c_str() + colon + 1,
+                                &hints, &found);
   if (error != 0) return Failed(address, gai_strerror(error));
-  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> list(found,
-                                                                freeaddrinfo);
+  const std::unique_ptr<addrinfo, decltype(&freeaddrinfo)> list(found, freeaddrinfo);
   const int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
   if (fd < 0) return Failed(address, std::strerror(errno));
   const absl::Cleanup closer = [fd] { close(fd); };

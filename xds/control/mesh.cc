@@ -29,27 +29,22 @@ void AddSecrets(const NodeIdentity& identity, NodeResources* out) {
   envoy::extensions::transport_sockets::tls::v3::Secret own;
   own.set_name(kIdentitySecret);
   auto* certificate = own.mutable_tls_certificate();
-  certificate->mutable_certificate_chain()->set_inline_bytes(
-      identity.certificate.chain);
-  certificate->mutable_private_key()->set_inline_bytes(
-      identity.certificate.private_key);
+  certificate->mutable_certificate_chain()->set_inline_bytes(identity.certificate.chain);
+  certificate->mutable_private_key()->set_inline_bytes(identity.certificate.private_key);
   out->Add(Type::kSecret, kIdentitySecret, own);
 
   envoy::extensions::transport_sockets::tls::v3::Secret trust;
   trust.set_name(kTrustSecret);
-  trust.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(
-      identity.bundle);
+  trust.mutable_validation_context()->mutable_trusted_ca()->set_inline_bytes(identity.bundle);
   out->Add(Type::kSecret, kTrustSecret, trust);
 }
 
-Listener MakeListener(const std::string& name, const Address& address,
-                      bool inbound) {
+Listener MakeListener(const std::string& name, const Address& address, bool inbound) {
   Listener listener;
   listener.set_name(name);
   SetAddress(address, listener.mutable_address());
-  listener.set_traffic_direction(
-      inbound ? envoy::config::core::v3::TrafficDirection::INBOUND
-              : envoy::config::core::v3::TrafficDirection::OUTBOUND);
+  listener.set_traffic_direction(inbound ? envoy::config::core::v3::TrafficDirection::INBOUND
+                                         : envoy::config::core::v3::TrafficDirection::OUTBOUND);
   listener.add_filter_chains();
   return listener;
 }
@@ -66,8 +61,8 @@ std::optional<Address> SidecarOf(const Service& service, const NodeId& node) {
     const std::optional<Address>& own =
         endpoint.sidecar.has_value() ? endpoint.sidecar : service.sidecar;
     if (!own.has_value()) continue;
-    if (!node.instance.empty() && (node.instance == endpoint.name ||
-                                   node.instance == own->ToString())) {
+    if (!node.instance.empty() &&
+        (node.instance == endpoint.name || node.instance == own->ToString())) {
       return own;
     }
     seen.insert(own->ToString());
@@ -78,19 +73,17 @@ std::optional<Address> SidecarOf(const Service& service, const NodeId& node) {
 }
 
 // mTLS in, to the application beside the sidecar.
-void AddInbound(const Service& service, const NodeId& node,
-                const NodeIdentity& identity, NodeResources* out) {
+void AddInbound(const Service& service, const NodeId& node, const NodeIdentity& identity,
+                NodeResources* out) {
   const std::optional<Address> sidecar = SidecarOf(service, node);
   if (!sidecar.has_value()) return;
   const bool http = service.protocol != Protocol::kTcp;
   AddCluster(LocalCluster(service, Behind(service, *sidecar)), out);
   Listener listener = MakeListener("inbound", ListenAddress(*sidecar), true);
   auto* chain = listener.mutable_filter_chains(0);
-  SetInboundTls(service.allow, identity.trust_domain, http,
-                chain->mutable_transport_socket());
+  SetInboundTls(service.allow, identity.trust_domain, http, chain->mutable_transport_socket());
   if (http) {
-    AddHttpManager({"inbound", "inbound", service.access_log, Hop::kInbound},
-                   chain);
+    AddHttpManager({"inbound", "inbound", service.access_log, Hop::kInbound}, chain);
     const RouteConfiguration routes = InboundRoutes(service);
     out->Add(Type::kRoute, routes.name(), routes);
   } else {
@@ -100,8 +93,8 @@ void AddInbound(const Service& service, const NodeId& node,
 }
 
 // Plain text from the application, mTLS out to the services that it calls.
-void AddOutbound(const Services& services, const Service& service,
-                 const NodeIdentity& identity, NodeResources* out) {
+void AddOutbound(const Services& services, const Service& service, const NodeIdentity& identity,
+                 NodeResources* out) {
   for (const auto& [name, address] : service.upstreams) {
     auto found = services.services.find(name);
     if (found == services.services.end()) continue;
@@ -111,8 +104,7 @@ void AddOutbound(const Services& services, const Service& service,
     Listener listener = MakeListener(label, address, false);
     auto* chain = listener.mutable_filter_chains(0);
     if (callee.protocol != Protocol::kTcp) {
-      AddHttpManager({label, label, service.access_log, Hop::kOutbound},
-                     chain);
+      AddHttpManager({label, label, service.access_log, Hop::kOutbound}, chain);
       const RouteConfiguration routes = OutboundRoutes(label, callee);
       out->Add(Type::kRoute, routes.name(), routes);
     } else {
@@ -122,8 +114,8 @@ void AddOutbound(const Services& services, const Service& service,
   }
 }
 
-void AddGateway(const Services& services, const Gateway& gateway,
-                const NodeIdentity& identity, NodeResources* out) {
+void AddGateway(const Services& services, const Gateway& gateway, const NodeIdentity& identity,
+                NodeResources* out) {
   std::set<std::string> callees;
   for (const Route& route : gateway.routes) {
     for (const Split& split : route.to) callees.insert(split.service);
@@ -140,8 +132,7 @@ void AddGateway(const Services& services, const Gateway& gateway,
     SetGatewayTls(gateway, chain->mutable_transport_socket());
   }
   if (gateway.tcp_service.empty()) {
-    AddHttpManager({"gateway", "gateway", gateway.access_log, Hop::kEdge},
-                   chain);
+    AddHttpManager({"gateway", "gateway", gateway.access_log, Hop::kEdge}, chain);
     const RouteConfiguration routes = GatewayRoutes(services, gateway);
     out->Add(Type::kRoute, routes.name(), routes);
   } else {

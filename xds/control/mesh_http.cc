@@ -21,16 +21,13 @@ namespace hcm = envoy::extensions::filters::network::http_connection_manager::v3
 namespace route = envoy::config::route::v3;
 
 // What certainly has not reached the application: safe for every method.
-constexpr char kRetryUnseen[] =
-    "connect-failure,refused-stream,reset-before-request";
+constexpr char kRetryUnseen[] = "connect-failure,refused-stream,reset-before-request";
 // What may have reached it: only for methods that may be repeated (RFC 9110
 // §9.2.2).
-constexpr char kRetryRepeatable[] =
-    "connect-failure,refused-stream,reset-before-request,reset";
+constexpr char kRetryRepeatable[] = "connect-failure,refused-stream,reset-before-request,reset";
 constexpr char kRepeatableMethods[] = "GET|HEAD|OPTIONS|TRACE|PUT|DELETE";
 
-void AddAccessLog(const std::string& path,
-                  envoy::config::accesslog::v3::AccessLog* out) {
+void AddAccessLog(const std::string& path, envoy::config::accesslog::v3::AccessLog* out) {
   envoy::extensions::access_loggers::file::v3::FileAccessLog file;
   file.set_path(path);
   out->set_name("envoy.access_loggers.file");
@@ -39,21 +36,18 @@ void AddAccessLog(const std::string& path,
 
 // `attempts` more tries, each on another endpoint. `many`: there are several
 // sidecars, so that one whose application is away (503) is worth leaving.
-void SetRetries(uint32_t attempts, bool repeatable, bool many,
-                route::RouteAction* action) {
+void SetRetries(uint32_t attempts, bool repeatable, bool many, route::RouteAction* action) {
   route::RetryPolicy* policy = action->mutable_retry_policy();
   policy->set_retry_on(repeatable ? kRetryRepeatable : kRetryUnseen);
   policy->mutable_num_retries()->set_value(attempts);
   if (repeatable && many) {
-    policy->set_retry_on(
-        absl::StrCat(kRetryRepeatable, ",retriable-status-codes"));
+    policy->set_retry_on(absl::StrCat(kRetryRepeatable, ",retriable-status-codes"));
     policy->add_retriable_status_codes(503);
   }
   auto* predicate = policy->add_retry_host_predicate();
   predicate->set_name("envoy.retry_host_predicates.previous_hosts");
   predicate->mutable_typed_config()->PackFrom(
-      envoy::extensions::retry::host::previous_hosts::v3::
-          PreviousHostsPredicate());
+      envoy::extensions::retry::host::previous_hosts::v3::PreviousHostsPredicate());
   policy->set_host_selection_retry_max_attempts(5);
 }
 
@@ -66,8 +60,7 @@ struct Destination {
   bool many = false;
 };
 
-void SetAction(const Destination& to, bool repeatable,
-               route::RouteAction* action) {
+void SetAction(const Destination& to, bool repeatable, route::RouteAction* action) {
   if (to.to.size() == 1) {
     action->set_cluster(to.to[0].service);
   } else {
@@ -85,8 +78,8 @@ void SetAction(const Destination& to, bool repeatable,
 }
 
 // Two routes for one match when retries are on: repeatable methods first.
-void AddRoutes(const std::string& prefix, const std::string& path,
-               const Destination& to, route::VirtualHost* host) {
+void AddRoutes(const std::string& prefix, const std::string& path, const Destination& to,
+               route::VirtualHost* host) {
   for (const bool repeatable : {true, false}) {
     if (repeatable && to.retries == 0) continue;
     route::Route* out = host->add_routes();
@@ -98,15 +91,13 @@ void AddRoutes(const std::string& prefix, const std::string& path,
     if (repeatable) {
       auto* method = out->mutable_match()->add_headers();
       method->set_name(":method");
-      method->mutable_string_match()->mutable_safe_regex()->set_regex(
-          kRepeatableMethods);
+      method->mutable_string_match()->mutable_safe_regex()->set_regex(kRepeatableMethods);
     }
     SetAction(to, repeatable, out->mutable_route());
   }
 }
 
-route::RouteConfiguration EverythingTo(const std::string& name,
-                                       const Destination& to) {
+route::RouteConfiguration EverythingTo(const std::string& name, const Destination& to) {
   route::RouteConfiguration config;
   config.set_name(name);
   route::VirtualHost* host = config.add_virtual_hosts();
@@ -117,8 +108,8 @@ route::RouteConfiguration EverythingTo(const std::string& name,
 }
 
 Destination CallTo(const Services& services, const Route& entry) {
-  Destination to{entry.to, entry.prefix_rewrite,
-                 entry.timeout.value_or(absl::Seconds(15)), 0, false};
+  Destination to{entry.to, entry.prefix_rewrite, entry.timeout.value_or(absl::Seconds(15)), 0,
+                 false};
   bool first = true;
   for (const Split& split : entry.to) {
     auto found = services.services.find(split.service);
@@ -126,8 +117,7 @@ Destination CallTo(const Services& services, const Route& entry) {
     const Service& service = found->second;
     if (first && !entry.timeout.has_value()) to.timeout = service.timeout;
     // A split is as patient as the least patient of its services.
-    to.retries = first ? service.retries
-                       : std::min(to.retries, service.retries);
+    to.retries = first ? service.retries : std::min(to.retries, service.retries);
     to.many |= TargetsOf(service).size() > 1;
     first = false;
   }
@@ -136,15 +126,13 @@ Destination CallTo(const Services& services, const Route& entry) {
 
 }  // namespace
 
-void AddHttpManager(const HttpManager& manager,
-                    envoy::config::listener::v3::FilterChain* chain) {
+void AddHttpManager(const HttpManager& manager, envoy::config::listener::v3::FilterChain* chain) {
   hcm::HttpConnectionManager config;
   config.set_stat_prefix(manager.stat_prefix);
   auto* rds = config.mutable_rds();
   rds->set_route_config_name(manager.route_config);
   rds->mutable_config_source()->mutable_ads();
-  rds->mutable_config_source()->set_resource_api_version(
-      envoy::config::core::v3::ApiVersion::V3);
+  rds->mutable_config_source()->set_resource_api_version(envoy::config::core::v3::ApiVersion::V3);
   if (manager.hop == Hop::kEdge) {
     config.mutable_use_remote_address()->set_value(true);
   }
@@ -155,16 +143,14 @@ void AddHttpManager(const HttpManager& manager,
   }
   auto* router = config.add_http_filters();
   router->set_name("envoy.filters.http.router");
-  router->mutable_typed_config()->PackFrom(
-      envoy::extensions::filters::http::router::v3::Router());
+  router->mutable_typed_config()->PackFrom(envoy::extensions::filters::http::router::v3::Router());
   auto* filter = chain->add_filters();
   filter->set_name("envoy.filters.network.http_connection_manager");
   filter->mutable_typed_config()->PackFrom(config);
 }
 
 void AddTcpProxy(const std::string& stat_prefix, const std::string& cluster,
-                 const std::string& access_log,
-                 envoy::config::listener::v3::FilterChain* chain) {
+                 const std::string& access_log, envoy::config::listener::v3::FilterChain* chain) {
   envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy config;
   config.set_stat_prefix(stat_prefix);
   config.set_cluster(cluster);
@@ -178,24 +164,16 @@ void AddTcpProxy(const std::string& stat_prefix, const std::string& cluster,
 
 route::RouteConfiguration InboundRoutes(const Service& service) {
   // The caller's deadline holds; a second one here would only cut it short.
-  return EverythingTo("inbound", {{{"local_app", 1}},
-                                  "",
-                                  absl::ZeroDuration(),
-                                  service.retries,
-                                  false});
+  return EverythingTo("inbound",
+                      {{{"local_app", 1}}, "", absl::ZeroDuration(), service.retries, false});
 }
 
-route::RouteConfiguration OutboundRoutes(const std::string& name,
-                                         const Service& callee) {
-  return EverythingTo(name, {{{callee.name, 1}},
-                             "",
-                             callee.timeout,
-                             callee.retries,
-                             TargetsOf(callee).size() > 1});
+route::RouteConfiguration OutboundRoutes(const std::string& name, const Service& callee) {
+  return EverythingTo(
+      name, {{{callee.name, 1}}, "", callee.timeout, callee.retries, TargetsOf(callee).size() > 1});
 }
 
-route::RouteConfiguration GatewayRoutes(const Services& services,
-                                        const Gateway& gateway) {
+route::RouteConfiguration GatewayRoutes(const Services& services, const Gateway& gateway) {
   route::RouteConfiguration config;
   config.set_name("gateway");
   std::map<std::string, route::VirtualHost*> hosts;

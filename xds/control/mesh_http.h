@@ -20,21 +20,18 @@ struct HttpManager {
   std::string access_log;    // path or empty
   Hop hop;
 };
-void AddHttpManager(const HttpManager& manager,
-                    envoy::config::listener::v3::FilterChain* chain);
+void AddHttpManager(const HttpManager& manager, envoy::config::listener::v3::FilterChain* chain);
 void AddTcpProxy(const std::string& stat_prefix, const std::string& cluster,
-                 const std::string& access_log,
-                 envoy::config::listener::v3::FilterChain* chain);
+                 const std::string& access_log, envoy::config::listener::v3::FilterChain* chain);
 
 // "inbound": everything to the application.
-envoy::config::route::v3::RouteConfiguration InboundRoutes(
-    const Service& service);
+envoy::config::route::v3::RouteConfiguration InboundRoutes(const Service& service);
 // Everything to `callee`.
-envoy::config::route::v3::RouteConfiguration OutboundRoutes(
-    const std::string& name, const Service& callee);
+envoy::config::route::v3::RouteConfiguration OutboundRoutes(const std::string& name,
+                                                            const Service& callee);
 // "gateway": the gateway's own routes, in their order within each host.
-envoy::config::route::v3::RouteConfiguration GatewayRoutes(
-    const Services& services, const Gateway& gateway);
+envoy::config::route::v3::RouteConfiguration GatewayRoutes(const Services& services,
+                                                           const Gateway& gateway);
 
 }  // namespace remora::control
 

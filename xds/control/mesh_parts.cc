@@ -24,9 +24,7 @@ using envoy::extensions::upstreams::http::v3::HttpProtocolOptions;
 // fail most of what was in flight to an endpoint that has just died.
 constexpr uint32_t kMaxRetriesAtOnce = 1024;
 
-bool IsHttp(const Service& service) {
-  return service.protocol != Protocol::kTcp;
-}
+bool IsHttp(const Service& service) { return service.protocol != Protocol::kTcp; }
 
 void UseAds(core::ConfigSource* source) {
   source->mutable_ads();
@@ -35,9 +33,7 @@ void UseAds(core::ConfigSource* source) {
 
 void UseHttp2(Cluster* cluster) {
   HttpProtocolOptions options;
-  options.mutable_explicit_http_config()
-      ->mutable_http2_protocol_options()
-      ->set_allow_connect(true);
+  options.mutable_explicit_http_config()->mutable_http2_protocol_options()->set_allow_connect(true);
   (*cluster->mutable_typed_extension_protocol_options())
       ["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"]
           .PackFrom(options);
@@ -70,10 +66,8 @@ void AddHealthCheck(const HealthCheck& check, bool http2, Cluster* cluster) {
 
 void AddLimits(Cluster* cluster) {
   SetDuration(absl::Seconds(2), cluster->mutable_connect_timeout());
-  cluster->mutable_circuit_breakers()
-      ->add_thresholds()
-      ->mutable_max_retries()
-      ->set_value(kMaxRetriesAtOnce);
+  cluster->mutable_circuit_breakers()->add_thresholds()->mutable_max_retries()->set_value(
+      kMaxRetriesAtOnce);
   auto* outlier = cluster->mutable_outlier_detection();
   outlier->mutable_consecutive_5xx()->set_value(5);
   SetDuration(absl::Seconds(1), outlier->mutable_interval());
@@ -82,16 +76,14 @@ void AddLimits(Cluster* cluster) {
 }
 
 void SetTargets(const std::vector<Target>& targets, ClusterParts* parts) {
-  parts->by_eds =
-      std::all_of(targets.begin(), targets.end(),
-                  [](const Target& target) { return target.address.is_ip; });
+  parts->by_eds = std::all_of(targets.begin(), targets.end(),
+                              [](const Target& target) { return target.address.is_ip; });
   ClusterLoadAssignment& assignment = parts->assignment;
   assignment.set_cluster_name(parts->cluster.name());
   auto* locality = assignment.add_endpoints();
   for (const Target& target : targets) {
     auto* endpoint = locality->add_lb_endpoints();
-    SetAddress(target.address,
-               endpoint->mutable_endpoint()->mutable_address());
+    SetAddress(target.address, endpoint->mutable_endpoint()->mutable_address());
     endpoint->mutable_load_balancing_weight()->set_value(target.weight);
   }
   if (parts->by_eds) {
@@ -104,8 +96,7 @@ void SetTargets(const std::vector<Target>& targets, ClusterParts* parts) {
 }
 
 // Own certificate and roots over SDS; `san` says whose certificates pass.
-tls::CertificateValidationContext* SetMutual(tls::CommonTlsContext* common,
-                                             bool http) {
+tls::CertificateValidationContext* SetMutual(tls::CommonTlsContext* common, bool http) {
   auto* own = common->add_tls_certificate_sds_secret_configs();
   own->set_name(kIdentitySecret);
   UseAds(own->mutable_sds_config());
@@ -117,8 +108,7 @@ tls::CertificateValidationContext* SetMutual(tls::CommonTlsContext* common,
   return combined->mutable_default_validation_context();
 }
 
-envoy::type::matcher::v3::StringMatcher* AddUri(
-    tls::CertificateValidationContext* validation) {
+envoy::type::matcher::v3::StringMatcher* AddUri(tls::CertificateValidationContext* validation) {
   auto* san = validation->add_match_typed_subject_alt_names();
   san->set_san_type(tls::SubjectAltNameMatcher::URI);
   return san->mutable_matcher();
@@ -135,8 +125,7 @@ void Pack(const Context& context, core::TransportSocket* out) {
 void SetDuration(absl::Duration value, google::protobuf::Duration* out) {
   const int64_t seconds = absl::ToInt64Seconds(value);
   out->set_seconds(seconds);
-  out->set_nanos(static_cast<int32_t>(
-      absl::ToInt64Nanoseconds(value - absl::Seconds(seconds))));
+  out->set_nanos(static_cast<int32_t>(absl::ToInt64Nanoseconds(value - absl::Seconds(seconds))));
 }
 
 void SetAddress(const Address& address, core::Address* out) {
@@ -162,9 +151,8 @@ std::vector<Target> TargetsOf(const Service& service) {
     const std::optional<Address>& sidecar =
         endpoint.sidecar.has_value() ? endpoint.sidecar : service.sidecar;
     const Address& address = sidecar.value_or(endpoint.address);
-    auto same = std::find_if(
-        targets.begin(), targets.end(),
-        [&](const Target& target) { return target.address == address; });
+    auto same = std::find_if(targets.begin(), targets.end(),
+                             [&](const Target& target) { return target.address == address; });
     if (sidecar.has_value() && same != targets.end()) {
       same->weight += endpoint.weight;
     } else {
@@ -187,8 +175,7 @@ std::vector<Target> Behind(const Service& service, const Address& sidecar) {
   return targets;
 }
 
-ClusterParts CallerCluster(const Service& service,
-                           const std::string& trust_domain) {
+ClusterParts CallerCluster(const Service& service, const std::string& trust_domain) {
   ClusterParts parts;
   Cluster& cluster = parts.cluster;
   cluster.set_name(service.name);
@@ -197,11 +184,9 @@ ClusterParts CallerCluster(const Service& service,
   AddLimits(&cluster);
   const bool mesh = InMesh(service);
   if (mesh) {
-    SetUpstreamTls(service.name, trust_domain, IsHttp(service),
-                   cluster.mutable_transport_socket());
+    SetUpstreamTls(service.name, trust_domain, IsHttp(service), cluster.mutable_transport_socket());
   }
-  const bool http2 =
-      IsHttp(service) && (mesh || service.protocol != Protocol::kHttp);
+  const bool http2 = IsHttp(service) && (mesh || service.protocol != Protocol::kHttp);
   if (http2) UseHttp2(&cluster);
   // A lone sidecar watches its endpoints itself, and there is nothing to
   // choose from in front of it.
@@ -212,8 +197,7 @@ ClusterParts CallerCluster(const Service& service,
   return parts;
 }
 
-ClusterParts LocalCluster(const Service& service,
-                          const std::vector<Target>& targets) {
+ClusterParts LocalCluster(const Service& service, const std::vector<Target>& targets) {
   ClusterParts parts;
   Cluster& cluster = parts.cluster;
   cluster.set_name(kLocalCluster);
@@ -227,19 +211,17 @@ ClusterParts LocalCluster(const Service& service,
   return parts;
 }
 
-void SetUpstreamTls(const std::string& service, const std::string& trust_domain,
-                    bool http, core::TransportSocket* out) {
+void SetUpstreamTls(const std::string& service, const std::string& trust_domain, bool http,
+                    core::TransportSocket* out) {
   tls::UpstreamTlsContext context;
   AddUri(SetMutual(context.mutable_common_tls_context(), http))
-      ->set_exact(
-          absl::StrCat("spiffe://", trust_domain, "/service/", service));
+      ->set_exact(absl::StrCat("spiffe://", trust_domain, "/service/", service));
   context.set_sni(absl::StrCat(service, ".", trust_domain));
   Pack(context, out);
 }
 
-void SetInboundTls(const std::vector<std::string>& allow,
-                   const std::string& trust_domain, bool http,
-                   core::TransportSocket* out) {
+void SetInboundTls(const std::vector<std::string>& allow, const std::string& trust_domain,
+                   bool http, core::TransportSocket* out) {
   tls::DownstreamTlsContext context;
   context.mutable_require_client_certificate()->set_value(true);
   auto* validation = SetMutual(context.mutable_common_tls_context(), http);

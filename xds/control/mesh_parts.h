@@ -45,22 +45,18 @@ struct ClusterParts {
   bool by_eds = true;
 };
 // The service as those who call it see it.
-ClusterParts CallerCluster(const Service& service,
-                           const std::string& trust_domain);
+ClusterParts CallerCluster(const Service& service, const std::string& trust_domain);
 // The application as its own sidecar sees it.
-ClusterParts LocalCluster(const Service& service,
-                          const std::vector<Target>& targets);
+ClusterParts LocalCluster(const Service& service, const std::vector<Target>& targets);
 
 // mTLS towards a sidecar: its certificate must be exactly this service's.
-void SetUpstreamTls(const std::string& service, const std::string& trust_domain,
-                    bool http, envoy::config::core::v3::TransportSocket* out);
+void SetUpstreamTls(const std::string& service, const std::string& trust_domain, bool http,
+                    envoy::config::core::v3::TransportSocket* out);
 // mTLS of a sidecar's inbound side: only those in `allow` get in.
-void SetInboundTls(const std::vector<std::string>& allow,
-                   const std::string& trust_domain, bool http,
-                   envoy::config::core::v3::TransportSocket* out);
+void SetInboundTls(const std::vector<std::string>& allow, const std::string& trust_domain,
+                   bool http, envoy::config::core::v3::TransportSocket* out);
 // TLS of a gateway towards the outside, with the gateway's own files.
-void SetGatewayTls(const Gateway& gateway,
-                   envoy::config::core::v3::TransportSocket* out);
+void SetGatewayTls(const Gateway& gateway, envoy::config::core::v3::TransportSocket* out);
 
 }  // namespace remora::control
 

@@ -30,9 +30,7 @@ std::string Serialise(const google::protobuf::MessageLite& message) {
 
 }  // namespace
 
-absl::string_view TypeUrl(Type type) {
-  return kTypeUrls[static_cast<size_t>(type)];
-}
+absl::string_view TypeUrl(Type type) { return kTypeUrls[static_cast<size_t>(type)]; }
 
 std::optional<Type> TypeOf(absl::string_view url) {
   for (Type type : kTypeOrder) {
@@ -46,16 +44,14 @@ void NodeResources::Add(Type type, const std::string& name,
   std::string body = Serialise(message);
   std::string version = VersionOf(body);
   Of(type).insert_or_assign(
-      name, std::make_shared<const Resource>(
-                Resource{std::move(version), std::move(body)}));
+      name, std::make_shared<const Resource>(Resource{std::move(version), std::move(body)}));
 }
 
 std::string VersionOf(absl::string_view bytes) {
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned int size = 0;
   EVP_Digest(bytes.data(), bytes.size(), digest, &size, EVP_sha256(), nullptr);
-  return absl::BytesToHexString(
-      absl::string_view(reinterpret_cast<char*>(digest), 8));
+  return absl::BytesToHexString(absl::string_view(reinterpret_cast<char*>(digest), 8));
 }
 
 NodeId ParseNodeId(absl::string_view id) {

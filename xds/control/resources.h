@@ -23,8 +23,7 @@ namespace remora::control {
 enum class Type { kCluster, kEndpoint, kListener, kRoute, kSecret };
 inline constexpr size_t kTypes = 5;
 inline constexpr std::array<Type, kTypes> kTypeOrder = {
-    Type::kCluster, Type::kEndpoint, Type::kListener, Type::kRoute,
-    Type::kSecret};
+    Type::kCluster, Type::kEndpoint, Type::kListener, Type::kRoute, Type::kSecret};
 
 // "type.googleapis.com/envoy.config.cluster.v3.Cluster" and so on.
 absl::string_view TypeUrl(Type type);
@@ -41,12 +40,9 @@ using ResourceMap = std::map<std::string, ResourcePtr, std::less<>>;
 // All that one node is told, at one moment.
 class NodeResources {
  public:
-  void Add(Type type, const std::string& name,
-           const google::protobuf::MessageLite& message);
+  void Add(Type type, const std::string& name, const google::protobuf::MessageLite& message);
 
-  const ResourceMap& Of(Type type) const {
-    return maps_[static_cast<size_t>(type)];
-  }
+  const ResourceMap& Of(Type type) const { return maps_[static_cast<size_t>(type)]; }
   ResourceMap& Of(Type type) { return maps_[static_cast<size_t>(type)]; }
 
  private:

@@ -31,8 +31,7 @@ constexpr unsigned kOwnReloadSeconds = 10;
 std::shared_ptr<grpc::ServerCredentials> OwnCredentials(const StateDir& state) {
   grpc::experimental::TlsServerCredentialsOptions options(
       std::make_shared<grpc::experimental::FileWatcherCertificateProvider>(
-          state.PathOf(kOwnKey), state.PathOf(kOwnCertificate),
-          kOwnReloadSeconds));
+          state.PathOf(kOwnKey), state.PathOf(kOwnCertificate), kOwnReloadSeconds));
   options.watch_identity_key_cert_pairs();
   options.set_cert_request_type(GRPC_SSL_DONT_REQUEST_CLIENT_CERTIFICATE);
   return grpc::experimental::TlsServerCredentials(options);
@@ -44,8 +43,7 @@ void Configure(grpc::ServerBuilder* builder) {
   // Dead peers are noticed; proxies may ping as often as they like to.
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
-  builder->AddChannelArgument(
-      GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
+  builder->AddChannelArgument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS, 1'000);
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
 }
 
@@ -57,18 +55,14 @@ struct Server::Letter {
   Completion open;
 };
 
-Server::Server(const ServerOptions& options, const StateDir& state,
-               const CertificateAuthority* ca)
-    : state_(state),
-      ca_(ca),
-      tokens_(state),
-      cache_(ca, options.certificate_ttl) {}
+Server::Server(const ServerOptions& options, const StateDir& state, const CertificateAuthority* ca)
+    : state_(state), ca_(ca), tokens_(state), cache_(ca, options.certificate_ttl) {}
 
 Server::~Server() = default;
 
-absl::StatusOr<std::unique_ptr<Server>> Server::Listen(
-    const ServerOptions& options, const StateDir& state,
-    const CertificateAuthority* ca) {
+absl::StatusOr<std::unique_ptr<Server>> Server::Listen(const ServerOptions& options,
+                                                       const StateDir& state,
+                                                       const CertificateAuthority* ca) {
   std::unique_ptr<Server> server(new Server(options, state, ca));
   absl::Status opened = server->RenewOwnCertificate(absl::Now());
   if (opened.ok()) opened = server->Open(options.listen);
@@ -86,9 +80,7 @@ absl::Status Server::Open(const std::vector<std::string>& listen) {
     if (!possible.ok()) return possible;
     const bool local = absl::StartsWith(listen[i], "unix:");
     builder.AddListeningPort(
-        listen[i],
-        local ? grpc::InsecureServerCredentials() : OwnCredentials(state_),
-        &ports[i]);
+        listen[i], local ? grpc::InsecureServerCredentials() : OwnCredentials(state_), &ports[i]);
   }
   builder.RegisterAsyncGenericService(&service_);
   queue_ = builder.AddCompletionQueue();
@@ -99,15 +91,13 @@ absl::Status Server::Open(const std::vector<std::string>& listen) {
     server_ = builder.BuildAndStart();
   }
   if (server_ == nullptr) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot listen on ", absl::StrJoin(listen, ", ")));
+    return absl::UnavailableError(absl::StrCat("cannot listen on ", absl::StrJoin(listen, ", ")));
   }
   for (size_t i = 0; i < listen.size(); ++i) {
     const size_t colon = listen[i].rfind(':');
-    addresses_.push_back(
-        absl::StartsWith(listen[i], "unix:")
-            ? listen[i]
-            : absl::StrCat(listen[i].substr(0, colon), ":", ports[i]));
+    addresses_.push_back(absl::StartsWith(listen[i], "unix:")
+                             ? listen[i]
+                             : absl::StrCat(listen[i].substr(0, colon), ":", ports[i]));
   }
   return state_.Write("listen", absl::StrJoin(addresses_, "\n") + "\n");
 }
@@ -116,10 +106,9 @@ absl::Status Server::RenewOwnCertificate(absl::Time now) {
   // The key stays, so that the two files always belong together.
   absl::StatusOr<std::string> key = state_.Read(kOwnKey);
   if (!key.ok() && !absl::IsNotFound(key.status())) return key.status();
-  absl::StatusOr<Certificate> own = ca_->Issue(
-      ca_->ControlId(), "remora-control", now, kOwnTtl,
-      {"localhost", absl::StrCat("control.", ca_->trust_domain())},
-      key.ok() ? *key : "");
+  absl::StatusOr<Certificate> own =
+      ca_->Issue(ca_->ControlId(), "remora-control", now, kOwnTtl,
+                 {"localhost", ca_->ControlName()}, key.ok() ? *key : "");
   if (!own.ok()) return own.status();
   renew_own_at_ = now + kOwnTtl / 2;
   absl::Status written = state_.Write(kOwnKey, own->private_key);
@@ -133,11 +122,10 @@ void Server::Run() {
   while (true) {
     void* tag = nullptr;
     bool ok = false;
-    const auto status = queue_->AsyncNext(
-        &tag, &ok,
-        wake_at_ == absl::InfiniteFuture()
-            ? std::chrono::system_clock::time_point::max()
-            : absl::ToChronoTime(wake_at_));
+    const auto status = queue_->AsyncNext(&tag, &ok,
+                                          wake_at_ == absl::InfiniteFuture()
+                                              ? std::chrono::system_clock::time_point::max()
+                                              : absl::ToChronoTime(wake_at_));
     if (status == grpc::CompletionQueue::SHUTDOWN) break;
     if (status == grpc::CompletionQueue::GOT_EVENT) {
       (*static_cast<Completion*>(tag))(ok);
@@ -145,8 +133,7 @@ void Server::Run() {
     const absl::Time now = absl::Now();
     if (now >= wake_at_) Tick(now);
     for (Stream* gone : leaving_) {
-      std::erase_if(streams_,
-                    [gone](const auto& s) { return s.get() == gone; });
+      std::erase_if(streams_, [gone](const auto& s) { return s.get() == gone; });
     }
     leaving_.clear();
     opened_.clear();
@@ -156,8 +143,7 @@ void Server::Run() {
 
 void Server::Accept() {
   if (stopping_) return;
-  streams_.push_back(
-      std::make_unique<Stream>(this, &service_, queue_.get()));
+  streams_.push_back(std::make_unique<Stream>(this, &service_, queue_.get()));
 }
 
 void Server::Leave(Stream* stream) {
@@ -167,13 +153,11 @@ void Server::Leave(Stream* stream) {
   leaving_.push_back(stream);
 }
 
-bool Server::KnowsToken(absl::string_view name,
-                        absl::string_view token) const {
+bool Server::KnowsToken(absl::string_view name, absl::string_view token) const {
   return tokens_.Verify(name, token);
 }
 
-std::shared_ptr<const NodeResources> Server::ResourcesOf(const NodeId& node,
-                                                         absl::Time now) {
+std::shared_ptr<const NodeResources> Server::ResourcesOf(const NodeId& node, absl::Time now) {
   std::shared_ptr<const NodeResources> resources = cache_.Get(node, now);
   WakeAt(cache_.NextTick());
   return resources;
@@ -220,8 +204,7 @@ void Server::Post(std::function<void()> task) {
     delete letter;
     return;
   }
-  letter->alarm.Set(queue_.get(), std::chrono::system_clock::now(),
-                    &letter->open);
+  letter->alarm.Set(queue_.get(), std::chrono::system_clock::now(), &letter->open);
 }
 
 void Server::Publish(Services services) {
@@ -240,13 +223,11 @@ void Server::CloseDown() {
   if (stopping_) return;
   stopping_ = true;
   for (auto& stream : streams_) {
-    stream->End(grpc::Status(grpc::StatusCode::UNAVAILABLE,
-                             "the control plane is leaving"));
+    stream->End(grpc::Status(grpc::StatusCode::UNAVAILABLE, "the control plane is leaving"));
   }
   // Shutdown waits for the calls, which need this loop to end.
   closer_ = std::thread([this] {
-    server_->Shutdown(std::chrono::system_clock::now() +
-                      std::chrono::seconds(1));
+    server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
     absl::MutexLock lock(&door_);
     closed_ = true;
     queue_->Shutdown();

@@ -40,9 +40,9 @@ class Server {
  public:
   // Listens and answers from now on; nothing moves before Run. `ca` outlives
   // the server.
-  static absl::StatusOr<std::unique_ptr<Server>> Listen(
-      const ServerOptions& options, const StateDir& state,
-      const CertificateAuthority* ca);
+  static absl::StatusOr<std::unique_ptr<Server>> Listen(const ServerOptions& options,
+                                                        const StateDir& state,
+                                                        const CertificateAuthority* ca);
   ~Server();
 
   // Where it listens, with the ports that were taken.
@@ -59,15 +59,13 @@ class Server {
   void Accept();
   void Leave(Stream* stream);
   bool KnowsToken(absl::string_view name, absl::string_view token) const;
-  std::shared_ptr<const NodeResources> ResourcesOf(const NodeId& node,
-                                                   absl::Time now);
+  std::shared_ptr<const NodeResources> ResourcesOf(const NodeId& node, absl::Time now);
   void WakeAt(absl::Time when);
 
  private:
   struct Letter;
 
-  Server(const ServerOptions& options, const StateDir& state,
-         const CertificateAuthority* ca);
+  Server(const ServerOptions& options, const StateDir& state, const CertificateAuthority* ca);
 
   absl::Status Open(const std::vector<std::string>& listen);
   // The server's own certificate, in files that gRPC watches.

@@ -76,9 +76,9 @@ struct Split {
 struct Route {
   std::string host = "*";
   std::string prefix = "/";
-  std::string path;            // exact; takes the place of prefix
-  std::string prefix_rewrite;  // empty leaves the path alone
-  std::vector<Split> to;       // at least one
+  std::string path;                       // exact; takes the place of prefix
+  std::string prefix_rewrite;             // empty leaves the path alone
+  std::vector<Split> to;                  // at least one
   std::optional<absl::Duration> timeout;  // else the service's
 };
 

@@ -31,21 +31,18 @@ bool IsHostName(absl::string_view host) {
 // Reads one file's worth into the services of all files.
 class ServicesReader {
  public:
-  ServicesReader(const NamedText& text, ParsedServices* out,
-                 std::vector<std::string>* mistakes)
+  ServicesReader(const NamedText& text, ParsedServices* out, std::vector<std::string>* mistakes)
       : yaml_(text.name, mistakes), out_(out) {
     std::optional<YamlValue> root = yaml_.Document(text.text);
     if (!root.has_value()) return;
     yaml_.Fields(*root, {{"services",
                           [this](const YamlValue& v) {
-                            yaml_.Names(v, [this](const std::string& name,
-                                                  const YamlValue& entry) {
+                            yaml_.Names(v, [this](const std::string& name, const YamlValue& entry) {
                               ReadService(name, entry);
                             });
                           }},
                          {"gateways", [this](const YamlValue& v) {
-                            yaml_.Names(v, [this](const std::string& name,
-                                                  const YamlValue& entry) {
+                            yaml_.Names(v, [this](const std::string& name, const YamlValue& entry) {
                               ReadGateway(name, entry);
                             });
                           }}});
@@ -56,28 +53,23 @@ class ServicesReader {
     for (const Reference& ref : references_) {
       auto found = out_->services.services.find(ref.callee);
       if (found == out_->services.services.end()) {
-        yaml_.Mistake(ref.where,
-                      absl::StrCat("there is no service '", ref.callee, "'"));
+        yaml_.Mistake(ref.where, absl::StrCat("there is no service '", ref.callee, "'"));
         continue;
       }
       const Service& callee = found->second;
       if (ref.tcp != (callee.protocol == Protocol::kTcp)) {
-        yaml_.Mistake(ref.where,
-                      absl::StrCat("'", ref.callee, "' speaks ",
-                                   ref.tcp ? "HTTP: use routes"
-                                           : "tcp: use tcp"));
+        yaml_.Mistake(ref.where, absl::StrCat("'", ref.callee, "' speaks ",
+                                              ref.tcp ? "HTTP: use routes" : "tcp: use tcp"));
       }
       if (HasSidecar(callee) && !Allows(callee, ref.caller)) {
-        out_->warnings.push_back(yaml_.Message(
-            ref.where, absl::StrCat("'", ref.callee, "' does not allow '",
-                                    ref.caller, "': calls will be refused")));
+        out_->warnings.push_back(
+            yaml_.Message(ref.where, absl::StrCat("'", ref.callee, "' does not allow '", ref.caller,
+                                                  "': calls will be refused")));
       }
     }
     for (const auto& [name, where] : allowed_) {
-      if (!out_->services.services.contains(name) &&
-          !out_->services.gateways.contains(name)) {
-        yaml_.Mistake(where, absl::StrCat("there is no service or gateway '",
-                                          name, "'"));
+      if (!out_->services.services.contains(name) && !out_->services.gateways.contains(name)) {
+        yaml_.Mistake(where, absl::StrCat("there is no service or gateway '", name, "'"));
       }
     }
   }
@@ -93,21 +85,17 @@ class ServicesReader {
 
   static bool HasSidecar(const Service& service) {
     return service.sidecar.has_value() ||
-           std::any_of(
-               service.endpoints.begin(), service.endpoints.end(),
-               [](const Endpoint& e) { return e.sidecar.has_value(); });
+           std::any_of(service.endpoints.begin(), service.endpoints.end(),
+                       [](const Endpoint& e) { return e.sidecar.has_value(); });
   }
 
   static bool Allows(const Service& service, const std::string& caller) {
     return std::any_of(service.allow.begin(), service.allow.end(),
-                       [&](const std::string& name) {
-                         return name == "*" || name == caller;
-                       });
+                       [&](const std::string& name) { return name == "*" || name == caller; });
   }
 
   bool IsNew(const std::string& name, const YamlValue& value) {
-    if (out_->services.services.contains(name) ||
-        out_->services.gateways.contains(name)) {
+    if (out_->services.services.contains(name) || out_->services.gateways.contains(name)) {
       yaml_.Mistake(value, "there is a service or gateway of this name");
       return false;
     }
@@ -120,34 +108,24 @@ class ServicesReader {
     service.name = name;
     bool timeout_given = false;
     std::vector<YamlReader::Field> fields = {
-        {"protocol",
-         [&](const YamlValue& v) { ReadProtocol(v, &service.protocol); }},
+        {"protocol", [&](const YamlValue& v) { ReadProtocol(v, &service.protocol); }},
         {"endpoints",
          [&](const YamlValue& v) {
-           yaml_.List(v, [&](const YamlValue& e) {
-             ReadEndpoint(e, &service.endpoints.emplace_back());
-           });
+           yaml_.List(
+               v, [&](const YamlValue& e) { ReadEndpoint(e, &service.endpoints.emplace_back()); });
          }},
-        {"sidecar",
-         [&](const YamlValue& v) {
-           yaml_.HostPort(v, &service.sidecar.emplace());
-         }},
+        {"sidecar", [&](const YamlValue& v) { yaml_.HostPort(v, &service.sidecar.emplace()); }},
         {"health_check",
-         [&](const YamlValue& v) {
-           ReadHealthCheck(v, &service.health_check.emplace());
-         }},
+         [&](const YamlValue& v) { ReadHealthCheck(v, &service.health_check.emplace()); }},
         {"allow", [&](const YamlValue& v) { ReadAllow(v, &service.allow); }},
-        {"upstreams",
-         [&](const YamlValue& v) { ReadUpstreams(v, &service); }},
+        {"upstreams", [&](const YamlValue& v) { ReadUpstreams(v, &service); }},
         {"timeout",
          [&](const YamlValue& v) {
            timeout_given = true;
            yaml_.Duration(v, absl::ZeroDuration(), &service.timeout);
          }},
-        {"retries",
-         [&](const YamlValue& v) { yaml_.Number(v, 0, 10, &service.retries); }},
-        {"access_log",
-         [&](const YamlValue& v) { yaml_.Text(v, &service.access_log); }}};
+        {"retries", [&](const YamlValue& v) { yaml_.Number(v, 0, 10, &service.retries); }},
+        {"access_log", [&](const YamlValue& v) { yaml_.Text(v, &service.access_log); }}};
     yaml_.Fields(value, fields);
     // A gRPC stream may live for hours, so only its own deadline ends it.
     if (service.protocol == Protocol::kGrpc && !timeout_given) {
@@ -172,8 +150,7 @@ class ServicesReader {
     }
     for (const Endpoint& endpoint : service.endpoints) {
       if (endpoint.sidecar.has_value() || service.sidecar.has_value()) continue;
-      yaml_.Mistake(value, absl::StrCat("endpoint ",
-                                        endpoint.address.ToString(),
+      yaml_.Mistake(value, absl::StrCat("endpoint ", endpoint.address.ToString(),
                                         " has no sidecar, others have"));
     }
     if (tcp && service.health_check.has_value() &&
@@ -202,16 +179,10 @@ class ServicesReader {
     if (value.node.IsScalar()) return yaml_.HostPort(value, &out->address);
     yaml_.Fields(
         value,
-        {{"address",
-          [&](const YamlValue& v) { yaml_.HostPort(v, &out->address); }},
-         {"weight",
-          [&](const YamlValue& v) {
-            yaml_.Number(v, 1, kMaxWeight, &out->weight);
-          }},
+        {{"address", [&](const YamlValue& v) { yaml_.HostPort(v, &out->address); }},
+         {"weight", [&](const YamlValue& v) { yaml_.Number(v, 1, kMaxWeight, &out->weight); }},
          {"name", [&](const YamlValue& v) { yaml_.Text(v, &out->name); }},
-         {"sidecar", [&](const YamlValue& v) {
-            yaml_.HostPort(v, &out->sidecar.emplace());
-          }}});
+         {"sidecar", [&](const YamlValue& v) { yaml_.HostPort(v, &out->sidecar.emplace()); }}});
     if (out->address.port == 0 && !value.node["address"].IsDefined()) {
       yaml_.Mistake(value, "has no address");
     }
@@ -233,20 +204,13 @@ class ServicesReader {
             if (v.node.IsScalar()) out->grpc_service = v.node.Scalar();
           }},
          {"interval",
-          [&](const YamlValue& v) {
-            yaml_.Duration(v, absl::Milliseconds(10), &out->interval);
-          }},
+          [&](const YamlValue& v) { yaml_.Duration(v, absl::Milliseconds(10), &out->interval); }},
          {"timeout",
-          [&](const YamlValue& v) {
-            yaml_.Duration(v, absl::Milliseconds(10), &out->timeout);
-          }},
+          [&](const YamlValue& v) { yaml_.Duration(v, absl::Milliseconds(10), &out->timeout); }},
          {"unhealthy_after",
-          [&](const YamlValue& v) {
-            yaml_.Number(v, 1, 100, &out->unhealthy_after);
-          }},
-         {"healthy_after", [&](const YamlValue& v) {
-            yaml_.Number(v, 1, 100, &out->healthy_after);
-          }}});
+          [&](const YamlValue& v) { yaml_.Number(v, 1, 100, &out->unhealthy_after); }},
+         {"healthy_after",
+          [&](const YamlValue& v) { yaml_.Number(v, 1, 100, &out->healthy_after); }}});
   }
 
   void ReadAllow(const YamlValue& value, std::vector<std::string>* out) {
@@ -281,25 +245,22 @@ class ServicesReader {
     if (!IsNew(name, value)) return;
     Gateway gateway;
     gateway.name = name;
-    yaml_.Fields(
-        value,
-        {{"listen",
-          [&](const YamlValue& v) { ReadListen(v, &gateway.listen); }},
-         {"routes",
-          [&](const YamlValue& v) {
-            yaml_.List(v, [&](const YamlValue& r) {
-              ReadRoute(r, name, &gateway.routes.emplace_back());
-            });
-          }},
-         {"tcp",
-          [&](const YamlValue& v) {
-            if (yaml_.Name(v, &gateway.tcp_service)) {
-              references_.push_back({name, gateway.tcp_service, true, v});
-            }
-          }},
-         {"tls", [&](const YamlValue& v) { ReadTls(v, &gateway); }},
-         {"access_log",
-          [&](const YamlValue& v) { yaml_.Text(v, &gateway.access_log); }}});
+    yaml_.Fields(value,
+                 {{"listen", [&](const YamlValue& v) { ReadListen(v, &gateway.listen); }},
+                  {"routes",
+                   [&](const YamlValue& v) {
+                     yaml_.List(v, [&](const YamlValue& r) {
+                       ReadRoute(r, name, &gateway.routes.emplace_back());
+                     });
+                   }},
+                  {"tcp",
+                   [&](const YamlValue& v) {
+                     if (yaml_.Name(v, &gateway.tcp_service)) {
+                       references_.push_back({name, gateway.tcp_service, true, v});
+                     }
+                   }},
+                  {"tls", [&](const YamlValue& v) { ReadTls(v, &gateway); }},
+                  {"access_log", [&](const YamlValue& v) { yaml_.Text(v, &gateway.access_log); }}});
     if (!value.node.IsMap() || !value.node["listen"].IsDefined()) {
       yaml_.Mistake(value, "says not where to listen");
     }
@@ -310,22 +271,16 @@ class ServicesReader {
   }
 
   void ReadTls(const YamlValue& value, Gateway* gateway) {
-    yaml_.Fields(value, {{"certificate",
-                          [&](const YamlValue& v) {
-                            yaml_.Text(v, &gateway->certificate);
-                          }},
-                         {"key", [&](const YamlValue& v) {
-                            yaml_.Text(v, &gateway->private_key);
-                          }}});
+    yaml_.Fields(
+        value, {{"certificate", [&](const YamlValue& v) { yaml_.Text(v, &gateway->certificate); }},
+                {"key", [&](const YamlValue& v) { yaml_.Text(v, &gateway->private_key); }}});
     if (gateway->certificate.empty() || gateway->private_key.empty()) {
       yaml_.Mistake(value, "needs certificate and key, both paths");
     }
   }
 
-  void ReadRoute(const YamlValue& value, const std::string& gateway,
-                 Route* out) {
-    auto target = [&](const YamlValue& where, const std::string& service,
-                      uint32_t weight) {
+  void ReadRoute(const YamlValue& value, const std::string& gateway, Route* out) {
+    auto target = [&](const YamlValue& where, const std::string& service, uint32_t weight) {
       out->to.push_back({service, weight});
       references_.push_back({gateway, service, false, where});
     };
@@ -337,28 +292,26 @@ class ServicesReader {
         }
       };
     };
-    yaml_.Fields(
-        value,
-        {{"host", [&](const YamlValue& v) { yaml_.Text(v, &out->host); }},
-         {"prefix", path(&out->prefix)},
-         {"path", path(&out->path)},
-         {"rewrite", path(&out->prefix_rewrite)},
-         {"service",
-          [&](const YamlValue& v) {
-            std::string name;
-            if (yaml_.Name(v, &name)) target(v, name, 1);
-          }},
-         {"split",
-          [&](const YamlValue& v) {
-            yaml_.Names(v, [&](const std::string& name, const YamlValue& w) {
-              uint32_t weight = 0;
-              yaml_.Number(w, 0, kMaxWeight, &weight);
-              target(w, name, weight);
-            });
-          }},
-         {"timeout", [&](const YamlValue& v) {
-            yaml_.Duration(v, absl::ZeroDuration(), &out->timeout.emplace());
-          }}});
+    yaml_.Fields(value, {{"host", [&](const YamlValue& v) { yaml_.Text(v, &out->host); }},
+                         {"prefix", path(&out->prefix)},
+                         {"path", path(&out->path)},
+                         {"rewrite", path(&out->prefix_rewrite)},
+                         {"service",
+                          [&](const YamlValue& v) {
+                            std::string name;
+                            if (yaml_.Name(v, &name)) target(v, name, 1);
+                          }},
+                         {"split",
+                          [&](const YamlValue& v) {
+                            yaml_.Names(v, [&](const std::string& name, const YamlValue& w) {
+                              uint32_t weight = 0;
+                              yaml_.Number(w, 0, kMaxWeight, &weight);
+                              target(w, name, weight);
+                            });
+                          }},
+                         {"timeout", [&](const YamlValue& v) {
+                            yaml_.Duration(v, absl::ZeroDuration(), &out->timeout.emplace());
+                          }}});
     if (!value.node.IsMap()) return;
     if (value.node["service"].IsDefined() == value.node["split"].IsDefined()) {
       yaml_.Mistake(value, "needs either service or split");
@@ -375,8 +328,7 @@ class ServicesReader {
   void ResolveUpstreams() {
     for (Reference& ref : upstreams_) {
       auto found = out_->services.services.find(ref.callee);
-      ref.tcp = found != out_->services.services.end() &&
-                found->second.protocol == Protocol::kTcp;
+      ref.tcp = found != out_->services.services.end() && found->second.protocol == Protocol::kTcp;
       references_.push_back(std::move(ref));
     }
     upstreams_.clear();
@@ -394,23 +346,19 @@ class ServicesReader {
 
 std::string Address::ToString() const {
   const bool v6 = is_ip && host.find(':') != std::string::npos;
-  return v6 ? absl::StrCat("[", host, "]:", port)
-            : absl::StrCat(host, ":", port);
+  return v6 ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
 }
 
 absl::StatusOr<Address> ParseAddress(absl::string_view text) {
   const size_t colon = text.rfind(':');
   uint32_t port = 0;
-  if (colon == absl::string_view::npos ||
-      !absl::SimpleAtoi(text.substr(colon + 1), &port) || port == 0 ||
-      port > 65535) {
+  if (colon == absl::string_view::npos || !absl::SimpleAtoi(text.substr(colon + 1), &port) ||
+      port == 0 || port > 65535) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "expected an address, HOST:PORT with a port from 1 to 65535, not '",
-        text, "'"));
+        "expected an address, HOST:PORT with a port from 1 to 65535, not '", text, "'"));
   }
   absl::string_view host = text.substr(0, colon);
-  const bool bracketed =
-      absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
+  const bool bracketed = absl::ConsumePrefix(&host, "[") && absl::ConsumeSuffix(&host, "]");
   Address address{std::string(host), static_cast<uint16_t>(port), true};
   in6_addr buffer;
   if (bracketed) {
@@ -425,8 +373,7 @@ absl::StatusOr<Address> ParseAddress(absl::string_view text) {
       absl::StrCat("'", text, "' is no address (IPv6 goes in brackets)"));
 }
 
-absl::StatusOr<ParsedServices> ParseServices(
-    const std::vector<NamedText>& texts) {
+absl::StatusOr<ParsedServices> ParseServices(const std::vector<NamedText>& texts) {
   ParsedServices parsed;
   std::vector<std::string> mistakes;
   std::vector<ServicesReader> readers;

@@ -29,8 +29,7 @@ struct ParsedServices {
 
 // Reads the texts as one: a service may stand in any of them, but in one only.
 // The error holds one line per mistake.
-absl::StatusOr<ParsedServices> ParseServices(
-    const std::vector<NamedText>& texts);
+absl::StatusOr<ParsedServices> ParseServices(const std::vector<NamedText>& texts);
 
 // "10.0.0.1:80", "[::1]:80", "name:80".
 absl::StatusOr<Address> ParseAddress(absl::string_view text);

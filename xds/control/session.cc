@@ -21,8 +21,7 @@ Session::Session(Spelling spelling)
             Subscription(spelling, false)},
       resources_(std::make_shared<NodeResources>()) {}
 
-absl::StatusOr<std::optional<std::string>> Session::OnAsk(
-    const DiscoveryAsk& ask, absl::Time now) {
+absl::StatusOr<std::optional<std::string>> Session::OnAsk(const DiscoveryAsk& ask, absl::Time now) {
   const std::optional<Type> type = TypeOf(ask.type_url);
   // A type that we never have: the client waits for it in vain, as the
   // protocol has it.
@@ -65,8 +64,7 @@ void Session::SetResources(std::shared_ptr<const NodeResources> resources) {
 }
 
 const ResourceMap& Session::Effective(Type type) const {
-  const bool kept =
-      keeping_ && (type == Type::kCluster || type == Type::kEndpoint);
+  const bool kept = keeping_ && (type == Type::kCluster || type == Type::kEndpoint);
   return kept ? merged_.Of(type) : resources_->Of(type);
 }
 
@@ -78,9 +76,8 @@ bool Session::Held(Type type, absl::Time now) {
   if (!clusters.asked() || now >= hold_until_) return false;
   const ResourceMap& known = Effective(Type::kEndpoint);
   return hold_until_ != absl::InfiniteFuture() &&
-         !std::all_of(known.begin(), known.end(), [&](const auto& entry) {
-           return endpoints.Wants(entry.first);
-         });
+         !std::all_of(known.begin(), known.end(),
+                      [&](const auto& entry) { return endpoints.Wants(entry.first); });
 }
 
 bool Session::Settled() {

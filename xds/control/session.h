@@ -30,11 +30,11 @@ namespace remora::control {
 
 struct DiscoveryAsk {
   std::string type_url;
-  std::string nonce;  // of the response that this answers; empty: of none
-  std::optional<std::string> error;  // why that response was rejected
-  std::vector<std::string> names;    // kSotw: all; kDelta: added
-  std::vector<std::string> unsubscribe;           // kDelta
-  std::map<std::string, std::string> known;       // kDelta, first of a stream
+  std::string nonce;                         // of the response that this answers; empty: of none
+  std::optional<std::string> error;          // why that response was rejected
+  std::vector<std::string> names;            // kSotw: all; kDelta: added
+  std::vector<std::string> unsubscribe;      // kDelta
+  std::map<std::string, std::string> known;  // kDelta, first of a stream
 };
 
 struct DiscoveryAnswer {
@@ -53,8 +53,7 @@ class Session {
 
   // The client's next request. The status ends the stream; the value is the
   // reason of a rejection that is to be told to the operator.
-  absl::StatusOr<std::optional<std::string>> OnAsk(const DiscoveryAsk& ask,
-                                                   absl::Time now);
+  absl::StatusOr<std::optional<std::string>> OnAsk(const DiscoveryAsk& ask, absl::Time now);
 
   void SetResources(std::shared_ptr<const NodeResources> resources);
 

@@ -19,8 +19,7 @@ absl::Status MakeFolder(const std::string& path) {
   std::error_code error;
   const bool made = std::filesystem::create_directories(path, error);
   if (error) {
-    return absl::InternalError(
-        absl::StrCat("cannot make ", path, ": ", error.message()));
+    return absl::InternalError(absl::StrCat("cannot make ", path, ": ", error.message()));
   }
   if (made) chmod(path.c_str(), 0700);
   return absl::OkStatus();
@@ -65,21 +64,17 @@ absl::StatusOr<std::string> StateDir::Read(absl::string_view name) const {
   return ReadWholeFile(PathOf(name));
 }
 
-absl::Status StateDir::Write(absl::string_view name,
-                             absl::string_view text) const {
+absl::Status StateDir::Write(absl::string_view name, absl::string_view text) const {
   const std::string path = PathOf(name);
-  absl::Status made =
-      MakeFolder(std::filesystem::path(path).parent_path().string());
+  absl::Status made = MakeFolder(std::filesystem::path(path).parent_path().string());
   if (!made.ok()) return made;
   return WriteFileAtomically(path, text);
 }
 
-absl::Status WriteFileAtomically(const std::string& path,
-                                 absl::string_view text) {
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view text) {
   const std::string beside = absl::StrCat(path, ".new.", getpid());
   unlink(beside.c_str());
-  const int fd =
-      open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  const int fd = open(beside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) {
     return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
   }
@@ -90,8 +85,8 @@ absl::Status WriteFileAtomically(const std::string& path,
   }
   if (!written.ok()) {
     unlink(beside.c_str());
-    return absl::Status(written.code(), absl::StrCat("cannot write ", path,
-                                                     ": ", written.message()));
+    return absl::Status(written.code(),
+                        absl::StrCat("cannot write ", path, ": ", written.message()));
   }
   return absl::OkStatus();
 }

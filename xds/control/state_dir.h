@@ -34,8 +34,7 @@ class StateDir {
 };
 
 // Writes by way of a new file beside it that takes its place, mode 0600.
-absl::Status WriteFileAtomically(const std::string& path,
-                                 absl::string_view text);
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view text);
 // NotFound if there is none; other errors say why.
 absl::StatusOr<std::string> ReadWholeFile(const std::string& path);
 

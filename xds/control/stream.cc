@@ -29,12 +29,9 @@ std::string Join(const grpc::ByteBuffer& buffer) {
 }
 
 // What a peer says may go to the log, but not as lines of its own.
-std::string ForLog(absl::string_view text) {
-  return absl::CEscape(text.substr(0, 2000));
-}
+std::string ForLog(absl::string_view text) { return absl::CEscape(text.substr(0, 2000)); }
 
-absl::string_view NameOf(const std::optional<Type>& type,
-                         absl::string_view url) {
+absl::string_view NameOf(const std::optional<Type>& type, absl::string_view url) {
   if (!type.has_value()) return url;
   switch (*type) {
     case Type::kCluster:
@@ -81,8 +78,7 @@ void Stream::OnCall(bool ok) {
   server_->Accept();
   method_ = FindMethod(absl::string_view(context_.method()));
   if (!method_.has_value()) {
-    return End(grpc::Status(grpc::StatusCode::UNIMPLEMENTED,
-                            "not served: " + context_.method()));
+    return End(grpc::Status(grpc::StatusCode::UNIMPLEMENTED, "not served: " + context_.method()));
   }
   if (!ByUnixSocket() && Token().empty()) {
     spdlog::warn("{}: refused, it shows no join token", context_.peer());
@@ -93,9 +89,7 @@ void Stream::OnCall(bool ok) {
   StartRead();
 }
 
-bool Stream::ByUnixSocket() const {
-  return absl::StartsWith(context_.peer(), "unix:");
-}
+bool Stream::ByUnixSocket() const { return absl::StartsWith(context_.peer(), "unix:"); }
 
 std::string Stream::Token() const {
   const auto& metadata = context_.client_metadata();
@@ -125,19 +119,17 @@ void Stream::OnRead(bool ok) {
 }
 
 void Stream::OnMessage(absl::Time now) {
-  absl::StatusOr<ParsedAsk> parsed =
-      ParseAsk(method_->spelling, Join(incoming_));
+  absl::StatusOr<ParsedAsk> parsed = ParseAsk(method_->spelling, Join(incoming_));
   if (!parsed.ok()) {
-    return End(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
-                            std::string(parsed.status().message())));
+    return End(
+        grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, std::string(parsed.status().message())));
   }
   DiscoveryAsk& ask = parsed->ask;
   if (method_->only.has_value()) {
     const std::string only(TypeUrl(*method_->only));
     if (ask.type_url.empty()) ask.type_url = only;
     if (ask.type_url != only) {
-      return End(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT,
-                              "this service has only " + only));
+      return End(grpc::Status(grpc::StatusCode::INVALID_ARGUMENT, "this service has only " + only));
     }
   }
   if (!node_.has_value()) {
@@ -148,23 +140,20 @@ void Stream::OnMessage(absl::Time now) {
       return End(let_in);
     }
   }
-  absl::StatusOr<std::optional<std::string>> taken =
-      session_->OnAsk(ask, now);
+  absl::StatusOr<std::optional<std::string>> taken = session_->OnAsk(ask, now);
   if (!taken.ok()) {
-    return End(grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED,
-                            std::string(taken.status().message())));
+    return End(
+        grpc::Status(grpc::StatusCode::RESOURCE_EXHAUSTED, std::string(taken.status().message())));
   }
   if (taken->has_value()) {
     spdlog::warn("{} rejects {}: {}", node_->name,
-                 std::string(NameOf(TypeOf(ask.type_url), ask.type_url)),
-                 ForLog(**taken));
+                 std::string(NameOf(TypeOf(ask.type_url), ask.type_url)), ForLog(**taken));
   }
 }
 
 grpc::Status Stream::LetIn(const ParsedAsk& parsed, absl::Time now) {
   if (!parsed.node_id.has_value()) {
-    return {grpc::StatusCode::INVALID_ARGUMENT,
-            "the first request must say the node's id"};
+    return {grpc::StatusCode::INVALID_ARGUMENT, "the first request must say the node's id"};
   }
   NodeId node = ParseNodeId(*parsed.node_id);
   if (!ByUnixSocket() && !server_->KnowsToken(node.name, Token())) {
@@ -177,8 +166,7 @@ grpc::Status Stream::LetIn(const ParsedAsk& parsed, absl::Time now) {
   }
   spdlog::info("{} connected from {} ({}, {})", node.name, context_.peer(),
                ForLog(parsed.user_agent),
-               method_->spelling == Spelling::kSotw ? "state of the world"
-                                                    : "delta");
+               method_->spelling == Spelling::kSotw ? "state of the world" : "delta");
   hello_until_ = absl::InfiniteFuture();
   session_.emplace(method_->spelling);
   session_->SetResources(server_->ResourcesOf(node, now));
@@ -194,8 +182,7 @@ void Stream::Advance(absl::Time now) {
   if (now >= hello_until_) {
     spdlog::warn("{}: refused, it does not say who it is", context_.peer());
     hello_until_ = absl::InfiniteFuture();
-    return End(grpc::Status(grpc::StatusCode::UNAUTHENTICATED,
-                            "no request in time"));
+    return End(grpc::Status(grpc::StatusCode::UNAUTHENTICATED, "no request in time"));
   }
   if (!session_.has_value() || writing_ || ending_.has_value()) return;
   std::optional<DiscoveryAnswer> answer = session_->Next(now);
@@ -208,9 +195,8 @@ void Stream::Advance(absl::Time now) {
 }
 
 absl::Time Stream::NextCheck() const {
-  return std::min(hello_until_, session_.has_value()
-                                    ? session_->NextCheck()
-                                    : absl::InfiniteFuture());
+  return std::min(hello_until_,
+                  session_.has_value() ? session_->NextCheck() : absl::InfiniteFuture());
 }
 
 void Stream::OnWrite(bool ok) {

@@ -30,8 +30,7 @@ using Completion = std::function<void(bool ok)>;
 class Stream {
  public:
   // Waits for the next call of any method. `server` outlives the stream.
-  Stream(Server* server, grpc::AsyncGenericService* service,
-         grpc::ServerCompletionQueue* queue);
+  Stream(Server* server, grpc::AsyncGenericService* service, grpc::ServerCompletionQueue* queue);
   Stream(const Stream&) = delete;
   Stream& operator=(const Stream&) = delete;
 

@@ -94,8 +94,7 @@ Due Subscription::DueDelta(const ResourceMap& selected) const {
   Due due;
   for (const auto& [name, resource] : selected) {
     auto told = told_.find(name);
-    if (told == told_.end() || told->second != resource->version ||
-        owed_.contains(name)) {
+    if (told == told_.end() || told->second != resource->version || owed_.contains(name)) {
       due.resources.emplace_back(name, resource);
     }
   }
@@ -114,8 +113,7 @@ Due Subscription::DueDelta(const ResourceMap& selected) const {
 Due Subscription::FindDue(const ResourceMap& resources) {
   if (!asked_ || !dirty_) return {};
   const ResourceMap selected = Select(resources);
-  Due due = spelling_ == Spelling::kSotw ? DueSotw(selected)
-                                         : DueDelta(selected);
+  Due due = spelling_ == Spelling::kSotw ? DueSotw(selected) : DueDelta(selected);
   if (!due.any) {
     dirty_ = false;
     force_ = false;

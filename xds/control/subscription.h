@@ -28,8 +28,7 @@ class Subscription {
  public:
   // `full_set`: an empty list of names means everything, and a state-of-the-
   // world response that leaves a resource out deletes it (CDS and LDS).
-  Subscription(Spelling spelling, bool full_set)
-      : spelling_(spelling), full_set_(full_set) {}
+  Subscription(Spelling spelling, bool full_set) : spelling_(spelling), full_set_(full_set) {}
 
   // Whether the client has asked for this type at all.
   bool asked() const { return asked_; }
@@ -43,8 +42,7 @@ class Subscription {
   void SetNames(const std::vector<std::string>& names);
   // kDelta: what a request adds and takes away. `known` is what the client
   // still has from an earlier stream, name → version; first request only.
-  void Change(const std::vector<std::string>& add,
-              const std::vector<std::string>& remove,
+  void Change(const std::vector<std::string>& add, const std::vector<std::string>& remove,
               const std::map<std::string, std::string>& known);
 
   // The client answered the open response, gladly or not: it is not told the

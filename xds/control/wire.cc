@@ -27,16 +27,14 @@ void TakeCommon(const Request& request, ParsedAsk* out) {
   out->user_agent = node.user_agent_name();
   if (node.has_user_agent_build_version()) {
     const auto& version = node.user_agent_build_version().version();
-    absl::StrAppend(&out->user_agent, " ", version.major_number(), ".",
-                    version.minor_number(), ".", version.patch());
+    absl::StrAppend(&out->user_agent, " ", version.major_number(), ".", version.minor_number(), ".",
+                    version.patch());
   } else if (!node.user_agent_version().empty()) {
     absl::StrAppend(&out->user_agent, " ", node.user_agent_version());
   }
 }
 
-absl::Status Malformed() {
-  return absl::InvalidArgumentError("malformed discovery request");
-}
+absl::Status Malformed() { return absl::InvalidArgumentError("malformed discovery request"); }
 
 }  // namespace
 
@@ -47,8 +45,7 @@ absl::StatusOr<ParsedAsk> ParseAsk(Spelling spelling, absl::string_view bytes) {
     discovery::DiscoveryRequest request;
     if (!request.ParseFromArray(bytes.data(), size)) return Malformed();
     TakeCommon(request, &out);
-    out.ask.names.assign(request.resource_names().begin(),
-                         request.resource_names().end());
+    out.ask.names.assign(request.resource_names().begin(), request.resource_names().end());
     return out;
   }
   discovery::DeltaDiscoveryRequest request;
@@ -103,8 +100,7 @@ std::optional<Method> FindMethod(absl::string_view path) {
     std::optional<Type> only;
   };
   static constexpr std::array<Row, 6> kServices = {{
-      {"discovery.v3.AggregatedDiscoveryService", "AggregatedResources",
-       std::nullopt},
+      {"discovery.v3.AggregatedDiscoveryService", "AggregatedResources", std::nullopt},
       {"cluster.v3.ClusterDiscoveryService", "Clusters", Type::kCluster},
       {"endpoint.v3.EndpointDiscoveryService", "Endpoints", Type::kEndpoint},
       {"listener.v3.ListenerDiscoveryService", "Listeners", Type::kListener},

@@ -13,8 +13,7 @@ namespace remora::control {
 namespace {
 
 bool IsLabel(absl::string_view name) {
-  if (name.empty() || name.size() > 63 || name.front() == '-' ||
-      name.back() == '-') {
+  if (name.empty() || name.size() > 63 || name.front() == '-' || name.back() == '-') {
     return false;
   }
   for (char c : name) {
@@ -37,15 +36,13 @@ std::optional<YamlValue> YamlReader::Document(const std::string& text) {
     if (!root.IsDefined() || root.IsNull()) return std::nullopt;
     return YamlValue{root, ""};
   } catch (const YAML::Exception& e) {
-    mistakes_->push_back(
-        absl::StrCat(file_, ":", e.mark.line + 1, ": ", e.msg));
+    mistakes_->push_back(absl::StrCat(file_, ":", e.mark.line + 1, ": ", e.msg));
     return std::nullopt;
   }
 }
 
-void YamlReader::Pairs(
-    const YamlValue& value,
-    const std::function<void(const std::string&, const YamlValue&)>& visit) {
+void YamlReader::Pairs(const YamlValue& value,
+                       const std::function<void(const std::string&, const YamlValue&)>& visit) {
   if (value.node.IsNull()) return;
   if (!value.node.IsMap()) {
     Mistake(value, "expected a mapping (KEY: VALUE)");
@@ -68,24 +65,20 @@ void YamlReader::Pairs(
   }
 }
 
-void YamlReader::Fields(const YamlValue& value,
-                        const std::vector<Field>& fields) {
+void YamlReader::Fields(const YamlValue& value, const std::vector<Field>& fields) {
   Pairs(value, [&](const std::string& key, const YamlValue& field) {
     for (const Field& known : fields) {
       if (known.key == key) return known.read(field);
     }
     Mistake(field, absl::StrCat("unknown key; known here: ",
-                                absl::StrJoin(fields, ", ",
-                                              [](std::string* out,
-                                                 const Field& f) {
-                                                absl::StrAppend(out, f.key);
-                                              })));
+                                absl::StrJoin(fields, ", ", [](std::string* out, const Field& f) {
+                                  absl::StrAppend(out, f.key);
+                                })));
   });
 }
 
-void YamlReader::Names(
-    const YamlValue& value,
-    const std::function<void(const std::string&, const YamlValue&)>& read) {
+void YamlReader::Names(const YamlValue& value,
+                       const std::function<void(const std::string&, const YamlValue&)>& read) {
   Pairs(value, [&](const std::string& key, const YamlValue& entry) {
     if (!IsLabel(key)) {
       Mistake(entry,
@@ -115,34 +108,28 @@ void YamlReader::Text(const YamlValue& value, std::string* out) {
   if (Scalar(value, "a text")) *out = value.node.Scalar();
 }
 
-void YamlReader::Number(const YamlValue& value, uint32_t min, uint32_t max,
-                        uint32_t* out) {
-  const std::string range =
-      absl::StrCat("a whole number from ", min, " to ", max);
+void YamlReader::Number(const YamlValue& value, uint32_t min, uint32_t max, uint32_t* out) {
+  const std::string range = absl::StrCat("a whole number from ", min, " to ", max);
   if (!Scalar(value, range)) return;
   uint32_t number;
-  if (!absl::SimpleAtoi(value.node.Scalar(), &number) || number < min ||
-      number > max) {
-    Mistake(value, absl::StrCat("expected ", range, ", not '",
-                                value.node.Scalar(), "'"));
+  if (!absl::SimpleAtoi(value.node.Scalar(), &number) || number < min || number > max) {
+    Mistake(value, absl::StrCat("expected ", range, ", not '", value.node.Scalar(), "'"));
     return;
   }
   *out = number;
 }
 
-void YamlReader::Duration(const YamlValue& value, absl::Duration min,
-                          absl::Duration* out) {
+void YamlReader::Duration(const YamlValue& value, absl::Duration min, absl::Duration* out) {
   if (!Scalar(value, "a duration like 250ms, 5s or 1m")) return;
   absl::Duration duration;
   if (!absl::ParseDuration(value.node.Scalar(), &duration)) {
-    Mistake(value,
-            absl::StrCat("expected a duration like 250ms, 5s or 1m, not '",
-                         value.node.Scalar(), "'"));
+    Mistake(value, absl::StrCat("expected a duration like 250ms, 5s or 1m, not '",
+                                value.node.Scalar(), "'"));
     return;
   }
   if (duration < min || duration > absl::Hours(24 * 365)) {
-    Mistake(value, absl::StrCat("must be ", absl::FormatDuration(min),
-                                " or more, and less than a year"));
+    Mistake(value,
+            absl::StrCat("must be ", absl::FormatDuration(min), " or more, and less than a year"));
     return;
   }
   *out = duration;
@@ -150,8 +137,7 @@ void YamlReader::Duration(const YamlValue& value, absl::Duration min,
 
 void YamlReader::HostPort(const YamlValue& value, Address* out) {
   if (!Scalar(value, "an address, HOST:PORT")) return;
-  absl::StatusOr<Address> address = ParseAddress(
-      absl::string_view(value.node.Scalar()));
+  absl::StatusOr<Address> address = ParseAddress(absl::string_view(value.node.Scalar()));
   if (!address.ok()) {
     Mistake(value, address.status().message());
     return;
@@ -169,11 +155,9 @@ bool YamlReader::Name(const YamlValue& value, std::string* out) {
   return true;
 }
 
-std::string YamlReader::Message(const YamlValue& value,
-                                absl::string_view what) const {
+std::string YamlReader::Message(const YamlValue& value, absl::string_view what) const {
   return absl::StrCat(file_, ":", value.node.Mark().line + 1, ": ",
-                      value.path.empty() ? "" : absl::StrCat(value.path, ": "),
-                      what);
+                      value.path.empty() ? "" : absl::StrCat(value.path, ": "), what);
 }
 
 void YamlReader::Mistake(const YamlValue& value, absl::string_view what) {

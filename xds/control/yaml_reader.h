@@ -43,17 +43,14 @@ class YamlReader {
   void Fields(const YamlValue& value, const std::vector<Field>& fields);
   // A mapping whose keys are names: `read` gets each key, spelt correctly.
   void Names(const YamlValue& value,
-             const std::function<void(const std::string& name,
-                                      const YamlValue&)>& read);
+             const std::function<void(const std::string& name, const YamlValue&)>& read);
   // A list; a lone value is a list of one.
   void List(const YamlValue& value, const Handler& read);
 
   void Text(const YamlValue& value, std::string* out);
-  void Number(const YamlValue& value, uint32_t min, uint32_t max,
-              uint32_t* out);
+  void Number(const YamlValue& value, uint32_t min, uint32_t max, uint32_t* out);
   // "250ms", "1.5s", "2m"; from `min` on.
-  void Duration(const YamlValue& value, absl::Duration min,
-                absl::Duration* out);
+  void Duration(const YamlValue& value, absl::Duration min, absl::Duration* out);
   void HostPort(const YamlValue& value, Address* out);
   // A DNS label, since names end up in SNI and SPIFFE ids.
   bool Name(const YamlValue& value, std::string* out);
@@ -66,8 +63,7 @@ class YamlReader {
   bool Scalar(const YamlValue& value, absl::string_view what);
   // Calls `visit` for each pair whose key is a scalar not seen before.
   void Pairs(const YamlValue& value,
-             const std::function<void(const std::string& key,
-                                      const YamlValue&)>& visit);
+             const std::function<void(const std::string& key, const YamlValue&)>& visit);
 
   std::string file_;
   std::vector<std::string>* mistakes_;
