@@ -12,7 +12,6 @@
 
 struct uv_loop_s;
 struct uv_prepare_s;
-struct uv_check_s;
 
 namespace remora::proxy {
 
@@ -39,8 +38,11 @@ class Loop {
   TimerWheel& timers() { return *timers_; }
   Graveyard& graveyard() { return graveyard_; }
 
-  // Monotonic nanoseconds, read once a turn.
-  int64_t now_ns() const { return now_ns_; }
+  // Monotonic nanoseconds, read once a turn, when first asked for.
+  int64_t now_ns() const {
+    if (now_ns_ == 0) ReadClocks();
+    return now_ns_;
+  }
   // Reads the clock anew (after long work).
   void UpdateNow();
   // Wall clock of now_ns(), nanoseconds since the epoch.
@@ -72,16 +74,16 @@ class Loop {
  private:
   class Anchor;
   void EndTurn();
+  void ReadClocks() const;
 
   std::unique_ptr<uv_loop_s> uv_;
   std::unique_ptr<TimerWheel> timers_;
   Graveyard graveyard_;
   std::unique_ptr<Anchor> anchor_;
   std::unique_ptr<uv_prepare_s> prepare_;
-  std::unique_ptr<uv_check_s> check_;
   std::thread::id thread_;
-  int64_t now_ns_ = 0;
-  int64_t wall_offset_ns_ = 0;
+  mutable int64_t now_ns_ = 0;  // 0: not read yet in this turn
+  int64_t wall_offset_ns_ = 0;  // 0: likewise
   bool stopping_ = false;
 };
 
