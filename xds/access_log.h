@@ -72,8 +72,9 @@ struct Format {
   MetadataValue json;  // kJson: a struct whose leaves are templates
   bool omit_empty_values = false;
   bool sort_properties = true;
-  std::string content_type;                    // local replies
-  std::shared_ptr<const Formatter> formatter;  // compiled; null for kDefault
+  std::string content_type;  // local replies
+  // Compiled; null for kDefault and for a text without operators.
+  std::shared_ptr<const Formatter> formatter;
 
   static Format Parse(const envoy::config::core::v3::SubstitutionFormatString& proto,
                       ParseContext& context);

@@ -12,9 +12,8 @@ namespace remora::xds {
 std::string AddressSpec::ToString() const {
   switch (kind) {
     case Kind::kSocket:
-      return host.find(':') == std::string::npos
-                 ? absl::StrCat(host, ":", port)
-                 : absl::StrCat("[", host, "]:", port);
+      return host.find(':') == std::string::npos ? absl::StrCat(host, ":", port)
+                                                 : absl::StrCat("[", host, "]:", port);
     case Kind::kPipe:
       return host;
     case Kind::kInternal:
@@ -24,20 +23,17 @@ std::string AddressSpec::ToString() const {
 }
 
 bool AddressSpec::operator==(const AddressSpec& other) const {
-  return kind == other.kind && protocol == other.protocol &&
-         host == other.host && port == other.port &&
-         named_port == other.named_port && ipv4_compat == other.ipv4_compat &&
+  return kind == other.kind && protocol == other.protocol && host == other.host &&
+         port == other.port && named_port == other.named_port && ipv4_compat == other.ipv4_compat &&
          endpoint_id == other.endpoint_id;
 }
 
-AddressSpec ParseSocketAddress(
-    const envoy::config::core::v3::SocketAddress& proto,
-    ParseContext& context) {
+AddressSpec ParseSocketAddress(const envoy::config::core::v3::SocketAddress& proto,
+                               ParseContext& context) {
   AddressSpec out;
-  out.protocol =
-      proto.protocol() == envoy::config::core::v3::SocketAddress::UDP
-          ? AddressSpec::Protocol::kUdp
-          : AddressSpec::Protocol::kTcp;
+  out.protocol = proto.protocol() == envoy::config::core::v3::SocketAddress::UDP
+                     ? AddressSpec::Protocol::kUdp
+                     : AddressSpec::Protocol::kTcp;
   out.host = proto.address();
   out.port = static_cast<uint16_t>(proto.port_value());
   out.named_port = proto.named_port();
@@ -49,8 +45,7 @@ AddressSpec ParseSocketAddress(
   return out;
 }
 
-AddressSpec ParseAddress(const envoy::config::core::v3::Address& proto,
-                         ParseContext& context) {
+AddressSpec ParseAddress(const envoy::config::core::v3::Address& proto, ParseContext& context) {
   using Proto = envoy::config::core::v3::Address;
   AddressSpec out;
   switch (proto.address_case()) {
@@ -64,10 +59,9 @@ AddressSpec ParseAddress(const envoy::config::core::v3::Address& proto,
       out.pipe_mode = proto.pipe().mode();
       if (!remora::Address::FromPipe(out.host).has_value()) {
         ParseContext::Scope scope(context, "pipe");
-        context.ErrorAt("path",
-                        absl::StrCat("Path \"", out.host,
-                                     "\" exceeds maximum UNIX domain socket "
-                                     "path size"));
+        context.ErrorAt("path", absl::StrCat("Path \"", out.host,
+                                             "\" exceeds maximum UNIX domain socket "
+                                             "path size"));
       }
       break;
     case Proto::kEnvoyInternalAddress:
@@ -81,8 +75,7 @@ AddressSpec ParseAddress(const envoy::config::core::v3::Address& proto,
   return out;
 }
 
-SocketOption ParseSocketOption(
-    const envoy::config::core::v3::SocketOption& proto, ParseContext&) {
+SocketOption ParseSocketOption(const envoy::config::core::v3::SocketOption& proto, ParseContext&) {
   SocketOption out;
   out.level = proto.level();
   out.name = proto.name();
@@ -98,8 +91,25 @@ SocketOption ParseSocketOption(
   return out;
 }
 
-TcpKeepalive ParseTcpKeepalive(
-    const envoy::config::core::v3::TcpKeepalive& proto) {
+std::vector<CidrRange> ParseCidrRanges(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& list,
+    ParseContext& context) {
+  std::vector<CidrRange> out;
+  for (int i = 0; i < list.size(); ++i) {
+    ParseContext::Scope scope(context, field, i);
+    absl::StatusOr<CidrRange> range =
+        CidrRange::Create(list[i].address_prefix(), list[i].prefix_len().value());
+    if (range.ok()) {
+      out.push_back(*std::move(range));
+    } else {
+      context.Error(range.status());
+    }
+  }
+  return out;
+}
+
+TcpKeepalive ParseTcpKeepalive(const envoy::config::core::v3::TcpKeepalive& proto) {
   TcpKeepalive out;
   if (proto.has_keepalive_probes()) {
     out.probes = proto.keepalive_probes().value();
@@ -122,13 +132,12 @@ BindConfig ParseBindConfig(const envoy::config::core::v3::BindConfig& proto,
   }
   for (int i = 0; i < proto.extra_source_addresses_size(); ++i) {
     ParseContext::Scope scope(context, "extra_source_addresses", i);
-    out.extra_sources.push_back(ParseSocketAddress(
-        proto.extra_source_addresses(i).address(), context));
+    out.extra_sources.push_back(
+        ParseSocketAddress(proto.extra_source_addresses(i).address(), context));
   }
   for (int i = 0; i < proto.additional_source_addresses_size(); ++i) {
     ParseContext::Scope scope(context, "additional_source_addresses", i);
-    out.extra_sources.push_back(
-        ParseSocketAddress(proto.additional_source_addresses(i), context));
+    out.extra_sources.push_back(ParseSocketAddress(proto.additional_source_addresses(i), context));
   }
   out.freebind = proto.freebind().value();
   for (const auto& option : proto.socket_options()) {

@@ -6,16 +6,23 @@
 #include <string>
 #include <vector>
 
-#include "absl/time/time.h"
+#include "absl/strings/string_view.h"
+#include "filters/api/address.h"
 #include "xds/parse_context.h"
 
 namespace envoy::config::core::v3 {
 class Address;
 class SocketAddress;
 class BindConfig;
+class CidrRange;
 class SocketOption;
 class TcpKeepalive;
 }  // namespace envoy::config::core::v3
+
+namespace google::protobuf {
+template <typename T>
+class RepeatedPtrField;
+}
 
 namespace remora::xds {
 
@@ -69,6 +76,11 @@ AddressSpec ParseSocketAddress(const envoy::config::core::v3::SocketAddress& pro
                                ParseContext& context);
 SocketOption ParseSocketOption(const envoy::config::core::v3::SocketOption& proto,
                                ParseContext& context);
+// `field` names the list in errors; ranges that are wrong are left out.
+std::vector<CidrRange> ParseCidrRanges(
+    absl::string_view field,
+    const google::protobuf::RepeatedPtrField<envoy::config::core::v3::CidrRange>& list,
+    ParseContext& context);
 TcpKeepalive ParseTcpKeepalive(const envoy::config::core::v3::TcpKeepalive& proto);
 BindConfig ParseBindConfig(const envoy::config::core::v3::BindConfig& proto, ParseContext& context);
 

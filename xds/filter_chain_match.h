@@ -66,8 +66,6 @@ class FilterChainMatcher {
   // Adds one chain; InvalidArgument when a connection could not tell it from an earlier one.
   // `chain` must outlive the matcher.
   absl::Status Add(const FilterChainMatchRule& rule, const FilterChain* chain);
-  // To be called once, after the last Add.
-  void Finish();
 
   // The chosen chain, or null.
   const FilterChain* Match(const ConnectionFacts& facts) const;

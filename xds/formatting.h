@@ -5,11 +5,8 @@
 #include <string>
 
 #include "absl/strings/string_view.h"
+#include "filters/formatter.h"
 #include "xds/parse_context.h"
-
-namespace remora {
-class Formatter;
-}
 
 namespace remora::xds {
 
@@ -20,7 +17,8 @@ struct FormattedText {
 };
 
 // An unknown operator or a stray % is an error in `context`.
-FormattedText CompileText(absl::string_view text, ParseContext& context);
+FormattedText CompileText(absl::string_view text, Formatter::Missing missing,
+                          ParseContext& context);
 
 }  // namespace remora::xds
 

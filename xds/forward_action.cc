@@ -13,33 +13,28 @@ namespace {
 
 using WeightedProto = envoy::config::route::v3::WeightedCluster;
 
-WeightedCluster ParseWeight(const WeightedProto::ClusterWeight& proto,
-                            ParseContext& context) {
+WeightedCluster ParseWeight(const WeightedProto::ClusterWeight& proto, ParseContext& context) {
   WeightedCluster out;
   out.name = proto.name();
   out.cluster_header = absl::AsciiStrToLower(proto.cluster_header());
   if (out.name.empty() == out.cluster_header.empty()) {
-    context.Error(
-        out.name.empty()
-            ? "At least one of name or cluster_header need to be specified"
-            : "Only one of name or cluster_header can be specified");
+    context.Error(out.name.empty() ? "At least one of name or cluster_header need to be specified"
+                                   : "Only one of name or cluster_header can be specified");
   }
   out.weight = proto.weight().value();
   out.metadata_match = Metadata::From(proto.metadata_match());
-  out.request_headers = ParseHeaderMutations(
-      "request_headers_to_add", proto.request_headers_to_add(),
-      "request_headers_to_remove", proto.request_headers_to_remove(), context);
+  out.request_headers =
+      ParseHeaderMutations("request_headers_to_add", proto.request_headers_to_add(),
+                           "request_headers_to_remove", proto.request_headers_to_remove(), context);
   out.response_headers = ParseHeaderMutations(
-      "response_headers_to_add", proto.response_headers_to_add(),
-      "response_headers_to_remove", proto.response_headers_to_remove(),
-      context);
+      "response_headers_to_add", proto.response_headers_to_add(), "response_headers_to_remove",
+      proto.response_headers_to_remove(), context);
   out.per_filter = ParsePerFilter(proto.typed_per_filter_config(), context);
   out.host_rewrite = proto.host_rewrite_literal();
   return out;
 }
 
-void ParseWeighted(const WeightedProto& proto, ForwardAction* out,
-                   ParseContext& context) {
+void ParseWeighted(const WeightedProto& proto, ForwardAction* out, ParseContext& context) {
   ParseContext::Scope scope(context, "weighted_clusters");
   out->cluster_by = ForwardAction::ClusterBy::kWeights;
   for (int i = 0; i < proto.clusters_size(); ++i) {
@@ -48,15 +43,12 @@ void ParseWeighted(const WeightedProto& proto, ForwardAction* out,
     out->total_weight += out->weighted.back().weight;
   }
   if (out->total_weight > std::numeric_limits<uint32_t>::max()) {
-    context.Error(
-        "The sum of weights of all weighted clusters exceeds 4294967295");
+    context.Error("The sum of weights of all weighted clusters exceeds 4294967295");
   }
   if (out->total_weight == 0) {
-    context.Error(
-        "Sum of weights in the weighted_cluster must be greater than 0.");
+    context.Error("Sum of weights in the weighted_cluster must be greater than 0.");
   }
-  if (proto.has_total_weight() &&
-      proto.total_weight().value() != out->total_weight) {
+  if (proto.has_total_weight() && proto.total_weight().value() != out->total_weight) {
     context.Warn("total_weight is not the sum of weights, which counts");
   }
   out->weight_runtime_prefix = proto.runtime_key_prefix();
@@ -64,8 +56,7 @@ void ParseWeighted(const WeightedProto& proto, ForwardAction* out,
   out->weight_by_hash_policy = proto.use_hash_policy().value();
 }
 
-void ParseTarget(const RouteActionProto& proto, ForwardAction* out,
-                 ParseContext& context) {
+void ParseTarget(const RouteActionProto& proto, ForwardAction* out, ParseContext& context) {
   switch (proto.cluster_specifier_case()) {
     case RouteActionProto::kCluster:
       out->cluster = proto.cluster();
@@ -97,48 +88,41 @@ void ParseTarget(const RouteActionProto& proto, ForwardAction* out,
   }
 }
 
-void ParseTemplateRewrite(
-    const envoy::config::core::v3::TypedExtensionConfig& proto,
-    const RouteMatch& match, ForwardAction* out, ParseContext& context) {
+void ParseTemplateRewrite(const envoy::config::core::v3::TypedExtensionConfig& proto,
+                          const RouteMatch& match, ForwardAction* out, ParseContext& context) {
   ParseContext::Scope scope(context, "path_rewrite_policy");
   const Extension extension = ParseExtension(proto, context);
-  envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig
-      config;
+  envoy::extensions::path::rewrite::uri_template::v3::UriTemplateRewriteConfig config;
   if (extension.type_name() != config.GetDescriptor()->full_name()) {
-    return context.Error(absl::StrCat("path rewrite policy ",
-                                      extension.type_url,
-                                      " is not supported"));
+    return context.Error(
+        absl::StrCat("path rewrite policy ", extension.type_url, " is not supported"));
   }
   ParseContext::Scope inner(context, "typed_config");
   if (!DecodeInto(extension, &config, context)) return;
   out->template_rewrite = config.path_template_rewrite();
   if (match.uri_template() == nullptr) {
-    return context.Error(
-        "unable to use a URI template rewrite without a URI template match");
+    return context.Error("unable to use a URI template rewrite without a URI template match");
   }
   context.Error(match.uri_template()->CheckRewrite(out->template_rewrite));
 }
 
-void ParsePathRewrite(const RouteActionProto& proto, const RouteMatch& match,
-                      ForwardAction* out, ParseContext& context) {
+void ParsePathRewrite(const RouteActionProto& proto, const RouteMatch& match, ForwardAction* out,
+                      ParseContext& context) {
   out->prefix_rewrite = proto.prefix_rewrite();
   if (proto.has_regex_rewrite()) {
-    out->regex_rewrite =
-        ParseSubstitution("regex_rewrite", proto.regex_rewrite(), context);
+    out->regex_rewrite = ParseSubstitution("regex_rewrite", proto.regex_rewrite(), context);
   }
   if (proto.has_path_rewrite_policy()) {
     ParseTemplateRewrite(proto.path_rewrite_policy(), match, out, context);
   }
   if (!proto.path_rewrite().empty()) {
     ParseContext::Scope scope(context, "path_rewrite");
-    FormattedText text = CompileText(proto.path_rewrite(), context);
+    FormattedText text = CompileText(proto.path_rewrite(), Formatter::Missing::kEmpty, context);
     out->path_rewrite_text = std::move(text.text);
     out->path_rewrite = std::move(text.formatter);
   }
-  const int ways = !proto.prefix_rewrite().empty() +
-                   proto.has_regex_rewrite() +
-                   proto.has_path_rewrite_policy() +
-                   !proto.path_rewrite().empty();
+  const int ways = !proto.prefix_rewrite().empty() + proto.has_regex_rewrite() +
+                   proto.has_path_rewrite_policy() + !proto.path_rewrite().empty();
   if (ways > 1) {
     context.Error(
         "Specify only one of prefix_rewrite, regex_rewrite, "
@@ -146,8 +130,7 @@ void ParsePathRewrite(const RouteActionProto& proto, const RouteMatch& match,
   }
 }
 
-void ParseHostRewrite(const RouteActionProto& proto, ForwardAction* out,
-                      ParseContext& context) {
+void ParseHostRewrite(const RouteActionProto& proto, ForwardAction* out, ParseContext& context) {
   switch (proto.host_rewrite_specifier_case()) {
     case RouteActionProto::kHostRewriteLiteral:
       out->host_rewrite_literal = proto.host_rewrite_literal();
@@ -156,16 +139,15 @@ void ParseHostRewrite(const RouteActionProto& proto, ForwardAction* out,
       out->auto_host_rewrite = proto.auto_host_rewrite().value();
       break;
     case RouteActionProto::kHostRewriteHeader:
-      out->host_rewrite_header =
-          absl::AsciiStrToLower(proto.host_rewrite_header());
+      out->host_rewrite_header = absl::AsciiStrToLower(proto.host_rewrite_header());
       break;
     case RouteActionProto::kHostRewritePathRegex:
-      out->host_rewrite_path_regex = ParseSubstitution(
-          "host_rewrite_path_regex", proto.host_rewrite_path_regex(), context);
+      out->host_rewrite_path_regex =
+          ParseSubstitution("host_rewrite_path_regex", proto.host_rewrite_path_regex(), context);
       break;
     case RouteActionProto::kHostRewrite: {
       ParseContext::Scope scope(context, "host_rewrite");
-      FormattedText text = CompileText(proto.host_rewrite(), context);
+      FormattedText text = CompileText(proto.host_rewrite(), Formatter::Missing::kDash, context);
       out->host_rewrite_text = std::move(text.text);
       out->host_rewrite = std::move(text.formatter);
       break;
@@ -199,13 +181,11 @@ void ParseTimeouts(const RouteActionProto& proto, ForwardAction* out) {
     out->grpc_timeout_header_max = FromProto(stream.grpc_timeout_header_max());
   }
   if (stream.has_grpc_timeout_header_offset()) {
-    out->grpc_timeout_header_offset =
-        FromProto(stream.grpc_timeout_header_offset());
+    out->grpc_timeout_header_offset = FromProto(stream.grpc_timeout_header_offset());
   }
 }
 
-void ParseUpgrades(const RouteActionProto& proto, ForwardAction* out,
-                   ParseContext& context) {
+void ParseUpgrades(const RouteActionProto& proto, ForwardAction* out, ParseContext& context) {
   absl::flat_hash_set<std::string> seen;
   for (int i = 0; i < proto.upgrade_configs_size(); ++i) {
     ParseContext::Scope scope(context, "upgrade_configs", i);
@@ -218,9 +198,8 @@ void ParseUpgrades(const RouteActionProto& proto, ForwardAction* out,
     }
     if (item.has_connect_config()) {
       if (upgrade.type != "connect" && upgrade.type != "connect-udp") {
-        context.Error(absl::StrCat("Non-CONNECT upgrade type ",
-                                   item.upgrade_type(),
-                                   " has ConnectConfig"));
+        context.Error(
+            absl::StrCat("Non-CONNECT upgrade type ", item.upgrade_type(), " has ConnectConfig"));
       }
       upgrade.terminate_connect = true;
       upgrade.connect_allow_post = item.connect_config().allow_post();
@@ -235,12 +214,10 @@ void ParseUpgrades(const RouteActionProto& proto, ForwardAction* out,
 void ParseInternalRedirect(const RouteActionProto& proto, ForwardAction* out,
                            ParseContext& context) {
   if (!proto.has_internal_redirect_policy()) {
-    if (proto.internal_redirect_action() ==
-        RouteActionProto::HANDLE_INTERNAL_REDIRECT) {
+    if (proto.internal_redirect_action() == RouteActionProto::HANDLE_INTERNAL_REDIRECT) {
       out->internal_redirect.emplace();
       if (proto.has_max_internal_redirects()) {
-        out->internal_redirect->max_redirects =
-            proto.max_internal_redirects().value();
+        out->internal_redirect->max_redirects = proto.max_internal_redirects().value();
       }
     }
     return;
@@ -255,19 +232,17 @@ void ParseInternalRedirect(const RouteActionProto& proto, ForwardAction* out,
                         policy.redirect_response_codes().end());
   redirect.allow_cross_scheme = policy.allow_cross_scheme_redirect();
   for (const std::string& header : policy.response_headers_to_copy()) {
-    redirect.response_headers_to_copy.push_back(
-        absl::AsciiStrToLower(header));
+    redirect.response_headers_to_copy.push_back(absl::AsciiStrToLower(header));
   }
   for (int i = 0; i < policy.predicates_size(); ++i) {
     ParseContext::Scope item(context, "predicates", i);
-    redirect.predicates.push_back(
-        ParseExtension(policy.predicates(i), context));
+    redirect.predicates.push_back(ParseExtension(policy.predicates(i), context));
   }
   out->internal_redirect = std::move(redirect);
 }
 
-void ParseRetries(const RouteActionProto& proto, const RouteDefaults& defaults,
-                  ForwardAction* out, ParseContext& context) {
+void ParseRetries(const RouteActionProto& proto, const RouteDefaults& defaults, ForwardAction* out,
+                  ParseContext& context) {
   out->retry = defaults.retry;
   if (proto.has_retry_policy()) {
     ParseContext::Scope scope(context, "retry_policy");
@@ -285,10 +260,8 @@ void ParseRetries(const RouteActionProto& proto, const RouteDefaults& defaults,
 
 }  // namespace
 
-ForwardAction ParseForward(const RouteActionProto& proto,
-                           const RouteMatch& match,
-                           const RouteDefaults& defaults,
-                           ParseContext& context) {
+ForwardAction ParseForward(const RouteActionProto& proto, const RouteMatch& match,
+                           const RouteDefaults& defaults, ParseContext& context) {
   ForwardAction out;
   ParseTarget(proto, &out, context);
   out.metadata_match = Metadata::From(proto.metadata_match());

@@ -14,11 +14,9 @@ using Option = envoy::config::core::v3::HeaderValueOption;
 AppendAction ActionOf(const Option& option, ParseContext& context) {
   if (option.has_append()) {
     if (option.append_action() != Option::APPEND_IF_EXISTS_OR_ADD) {
-      context.Error(
-          "Both append and append_action are set and it's not allowed");
+      context.Error("Both append and append_action are set and it's not allowed");
     }
-    return option.append().value() ? AppendAction::kAppendOrAdd
-                                   : AppendAction::kOverwriteOrAdd;
+    return option.append().value() ? AppendAction::kAppendOrAdd : AppendAction::kOverwriteOrAdd;
   }
   switch (option.append_action()) {
     case Option::ADD_IF_ABSENT:
@@ -38,9 +36,9 @@ bool MayBeTouched(absl::string_view lower_name) {
 
 }  // namespace
 
-std::vector<HeaderAddition> ParseHeaderAdditions(
-    absl::string_view field, const HeaderValueOptions& list,
-    ParseContext& context) {
+std::vector<HeaderAddition> ParseHeaderAdditions(absl::string_view field,
+                                                 const HeaderValueOptions& list,
+                                                 ParseContext& context) {
   std::vector<HeaderAddition> out;
   for (int i = 0; i < list.size(); ++i) {
     ParseContext::Scope scope(context, field, i);
@@ -53,10 +51,9 @@ std::vector<HeaderAddition> ParseHeaderAdditions(
     added.action = ActionOf(option, context);
     added.keep_empty = option.keep_empty_value();
     ParseContext::Scope header(context, "header");
-    FormattedText value = CompileText(option.header().raw_value().empty()
-                                          ? option.header().value()
-                                          : option.header().raw_value(),
-                                      context);
+    FormattedText value = CompileText(
+        option.header().raw_value().empty() ? option.header().value() : option.header().raw_value(),
+        Formatter::Missing::kEmpty, context);
     added.text = std::move(value.text);
     added.formatter = std::move(value.formatter);
     out.push_back(std::move(added));
@@ -64,11 +61,10 @@ std::vector<HeaderAddition> ParseHeaderAdditions(
   return out;
 }
 
-HeaderMutations ParseHeaderMutations(
-    absl::string_view add_field, const HeaderValueOptions& add,
-    absl::string_view remove_field,
-    const google::protobuf::RepeatedPtrField<std::string>& remove,
-    ParseContext& context) {
+HeaderMutations ParseHeaderMutations(absl::string_view add_field, const HeaderValueOptions& add,
+                                     absl::string_view remove_field,
+                                     const google::protobuf::RepeatedPtrField<std::string>& remove,
+                                     ParseContext& context) {
   HeaderMutations out;
   out.add = ParseHeaderAdditions(add_field, add, context);
   for (int i = 0; i < remove.size(); ++i) {

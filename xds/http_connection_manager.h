@@ -54,6 +54,20 @@ struct LocalReplyMapper {
   std::vector<HeaderAddition> headers;
 };
 
+// One way to find the client's address in the request.
+struct OriginalIpDetection {
+  enum class Kind { kXff, kCustomHeader };
+  Kind kind = Kind::kXff;
+  // kXff
+  uint32_t trusted_hops = 0;
+  std::vector<CidrRange> trusted_ranges;  // used instead of hops when given
+  bool skip_xff_append = true;
+  // kCustomHeader
+  std::string header;             // lower-case
+  bool allow_as_trusted = false;  // the address may make the request internal
+  int reject_status = 0;          // answer with this when there is no address; 0: go on
+};
+
 struct HttpConnectionManager {
   enum class Codec { kAuto, kHttp1, kHttp2, kHttp3 };
   enum class ServerHeader { kOverwrite, kAppendIfAbsent, kPassThrough };
@@ -104,7 +118,7 @@ struct HttpConnectionManager {
   bool has_internal_address_config = false;
   bool internal_unix_sockets = false;
   std::vector<CidrRange> internal_ranges;
-  std::vector<Extension> original_ip_detection;
+  std::vector<OriginalIpDetection> original_ip_detection;  // first answer wins
   std::vector<Extension> early_header_mutation;
   ClientCert client_cert = ClientCert::kSanitize;  // x-forwarded-client-cert
   bool xfcc_subject = false;
@@ -112,6 +126,7 @@ struct HttpConnectionManager {
   bool xfcc_chain = false;
   bool xfcc_dns = false;
   bool xfcc_uri = false;
+  bool xfcc_issuer = false;
 
   bool generate_request_id = true;
   bool preserve_external_request_id = false;

@@ -20,6 +20,7 @@
 namespace envoy::config::listener::v3 {
 class FilterChain;
 class Listener;
+class ListenerFilter;
 class ListenerFilterChainMatchPredicate;
 }  // namespace envoy::config::listener::v3
 
@@ -52,6 +53,9 @@ struct FilterChain {
     return filters.empty() ? nullptr : filters.back().http.get();
   }
   const TcpProxy* tcp() const { return filters.empty() ? nullptr : filters.back().tcp.get(); }
+
+  static std::shared_ptr<const FilterChain> Parse(
+      const envoy::config::listener::v3::FilterChain& proto, ParseContext& context);
 };
 
 // filter_disabled of a listener filter: a predicate on the destination port.
@@ -78,6 +82,7 @@ struct ListenerFilter {
   bool ja3 = false;
   bool ja4 = false;
   uint32_t initial_read_size = 64 * 1024;
+  uint32_t max_client_hello_size = 64 * 1024;
   bool close_on_client_hello_error = false;
   // proxy_protocol
   bool allow_without_proxy_protocol = false;
@@ -92,6 +97,9 @@ struct ListenerFilter {
   };
   std::vector<TlvRule> tlv_rules;
   std::string stat_prefix;
+
+  static ListenerFilter Parse(const envoy::config::listener::v3::ListenerFilter& proto,
+                              ParseContext& context);
 };
 
 // One LDS resource, or a listener of the bootstrap.
@@ -113,6 +121,7 @@ struct Listener {
   bool exact_balance = false;
   bool mptcp = false;
   std::vector<SocketOption> socket_options;
+  std::optional<TcpKeepalive> tcp_keepalive;
   std::optional<uint32_t> fast_open_queue;
   uint32_t backlog = 0;                // zero: the operating system's default (SOMAXCONN)
   uint32_t max_accepts_per_event = 0;  // zero: no limit
@@ -130,11 +139,10 @@ struct Listener {
   std::shared_ptr<const FilterChain> default_filter_chain;  // may be null
   std::vector<AccessLog> access_logs;
   Metadata metadata;
-  std::string original;  // serialized Any-free proto, for /config_dump
+  std::string original;  // serialized, for /config_dump
 
   // The chain for a connection: by the matcher, else the default chain, else null.
   const FilterChain* Match(const ConnectionFacts& facts) const;
-  bool NeedsTlsInspector() const;
 
   // Everything but the filter chains, serialized: equal means "only filter chains changed".
   std::string socket_key;
@@ -143,7 +151,8 @@ struct Listener {
       const envoy::config::listener::v3::Listener& proto, ParseContext& context);
 
  private:
-  friend class ListenerParser;
+  class Parser;
+  friend class Parser;
   FilterChainMatcher matcher_;
 };
 

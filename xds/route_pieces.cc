@@ -2,9 +2,11 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "envoy/type/matcher/v3/regex.pb.h"
+#include "filters/registry.h"
 #include "xds/durations.h"
 #include "xds/extension.h"
 #include "xds/route_parse.h"
+#include "xds/type_registry.h"
 
 namespace remora::xds {
 namespace {
@@ -20,9 +22,7 @@ HashPolicy ParseHashPolicy(const HashProto& proto, ParseContext& context) {
       out.name = absl::AsciiStrToLower(proto.header().header_name());
       if (proto.header().has_regex_rewrite()) {
         ParseContext::Scope scope(context, "header");
-        out.rewrite = ParseSubstitution("regex_rewrite",
-                                        proto.header().regex_rewrite(),
-                                        context);
+        out.rewrite = ParseSubstitution("regex_rewrite", proto.header().regex_rewrite(), context);
       }
       break;
     case HashProto::kCookie:
@@ -54,25 +54,42 @@ HashPolicy ParseHashPolicy(const HashProto& proto, ParseContext& context) {
   return out;
 }
 
-PerFilterConfig ParseOneFilter(const google::protobuf::Any& any,
+// Reads the wrapper around a filter's own message, if there is one.
+void Unwrap(PerFilterConfig* out, ParseContext& context) {
+  envoy::config::route::v3::FilterConfig wrapper;
+  if (out->config.type_name() != wrapper.GetDescriptor()->full_name()) return;
+  const Extension wrapped = std::move(out->config);
+  out->config = Extension();
+  if (!DecodeInto(wrapped, &wrapper, context)) return;
+  out->is_optional = wrapper.is_optional();
+  out->disabled = wrapper.disabled();
+  out->enabled = !wrapper.disabled();
+  if (!wrapper.has_config()) return;
+  ParseContext::Scope scope(context, "config");
+  out->config = ParseExtension("", wrapper.config(), context);
+}
+
+PerFilterConfig ParseOneFilter(absl::string_view name, const google::protobuf::Any& any,
                                ParseContext& context) {
   PerFilterConfig out;
-  envoy::config::route::v3::FilterConfig wrapper;
-  out.config = ParseExtension("", any, context);
-  if (out.config.type_name() != wrapper.GetDescriptor()->full_name()) {
+  out.config = ParseExtension(name, any, context);
+  Unwrap(&out, context);
+  if (out.config.type_url.empty()) return out;
+  if (FindHttpFilterByRouteType(out.config.type_url) == nullptr && out.is_optional) {
+    context.Warn(
+        absl::StrCat("optional configuration ", out.config.type_url, " is not known and left out"));
     return out;
   }
-  const Extension wrapped = std::move(out.config);
-  out.config = Extension();
-  if (!DecodeInto(wrapped, &wrapper, context)) return out;
-  out.is_optional = wrapper.is_optional();
-  out.disabled = wrapper.disabled();
-  out.enabled = !wrapper.disabled();
-  if (wrapper.has_config()) {
-    ParseContext::Scope scope(context, "config");
-    out.config = ParseExtension("", wrapper.config(), context);
-  } else if (!wrapper.disabled()) {
-    context.Error("a FilterConfig without config does nothing");
+  std::unique_ptr<google::protobuf::Message> message = NewMessage(out.config.type_name());
+  if (message != nullptr && !DecodeInto(out.config, message.get(), context)) {
+    return out;
+  }
+  absl::StatusOr<std::shared_ptr<const void>> parsed =
+      ParseRouteFilterConfig(name, out.config.type_url, out.config.value);
+  if (parsed.ok()) {
+    out.parsed = *std::move(parsed);
+  } else {
+    context.Error(parsed.status());
   }
   return out;
 }
@@ -80,8 +97,7 @@ PerFilterConfig ParseOneFilter(const google::protobuf::Any& any,
 }  // namespace
 
 std::optional<RegexSubstitution> ParseSubstitution(
-    const char* field,
-    const envoy::type::matcher::v3::RegexMatchAndSubstitute& proto,
+    const char* field, const envoy::type::matcher::v3::RegexMatchAndSubstitute& proto,
     ParseContext& context) {
   absl::StatusOr<RegexSubstitution> parsed = RegexSubstitution::Parse(proto);
   if (parsed.ok()) return *std::move(parsed);
@@ -90,8 +106,7 @@ std::optional<RegexSubstitution> ParseSubstitution(
 }
 
 std::vector<MirrorPolicy> ParseMirrors(
-    const google::protobuf::RepeatedPtrField<
-        RouteActionProto::RequestMirrorPolicy>& list,
+    const google::protobuf::RepeatedPtrField<RouteActionProto::RequestMirrorPolicy>& list,
     ParseContext& context) {
   std::vector<MirrorPolicy> out;
   for (int i = 0; i < list.size(); ++i) {
@@ -101,11 +116,10 @@ std::vector<MirrorPolicy> ParseMirrors(
     mirror.cluster = proto.cluster();
     mirror.cluster_header = absl::AsciiStrToLower(proto.cluster_header());
     if (mirror.cluster.empty() == mirror.cluster_header.empty()) {
-      context.Error(mirror.cluster.empty()
-                        ? "Exactly one of cluster or cluster_header in "
-                          "request_mirror_policies needs to be specified"
-                        : "Only one of cluster or cluster_header in "
-                          "request_mirror_policies can be specified");
+      context.Error(mirror.cluster.empty() ? "Exactly one of cluster or cluster_header in "
+                                             "request_mirror_policies needs to be specified"
+                                           : "Only one of cluster or cluster_header in "
+                                             "request_mirror_policies can be specified");
     }
     if (proto.has_runtime_fraction()) {
       mirror.fraction = RuntimeFraction::From(proto.runtime_fraction());
@@ -121,9 +135,8 @@ std::vector<MirrorPolicy> ParseMirrors(
   return out;
 }
 
-std::vector<HashPolicy> ParseHashPolicies(
-    const google::protobuf::RepeatedPtrField<HashProto>& list,
-    ParseContext& context) {
+std::vector<HashPolicy> ParseHashPolicies(const google::protobuf::RepeatedPtrField<HashProto>& list,
+                                          ParseContext& context) {
   std::vector<HashPolicy> out;
   for (int i = 0; i < list.size(); ++i) {
     ParseContext::Scope scope(context, "hash_policy", i);
@@ -133,13 +146,11 @@ std::vector<HashPolicy> ParseHashPolicies(
 }
 
 PerFilterConfigs ParsePerFilter(
-    const google::protobuf::Map<std::string, google::protobuf::Any>& map,
-    ParseContext& context) {
+    const google::protobuf::Map<std::string, google::protobuf::Any>& map, ParseContext& context) {
   PerFilterConfigs out;
   for (const auto& [name, any] : map) {
-    ParseContext::Scope scope(context, "typed_per_filter_config",
-                              absl::string_view(name));
-    out.emplace(name, ParseOneFilter(any, context));
+    ParseContext::Scope scope(context, "typed_per_filter_config", absl::string_view(name));
+    out.emplace(name, ParseOneFilter(name, any, context));
   }
   return out;
 }

@@ -5,6 +5,7 @@
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/common.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
+#include "xds/address.h"
 #include "xds/durations.h"
 #include "xds/type_registry.h"
 
@@ -28,46 +29,38 @@ TlsVersion VersionFrom(tls::TlsParameters::TlsProtocol version) {
   }
 }
 
-void ParseParameters(const tls::TlsParameters& proto, CommonTls* out,
-                     ParseContext& context) {
+void ParseParameters(const tls::TlsParameters& proto, CommonTls* out, ParseContext& context) {
   ParseContext::Scope scope(context, "tls_params");
   out->min_version = VersionFrom(proto.tls_minimum_protocol_version());
   out->max_version = VersionFrom(proto.tls_maximum_protocol_version());
-  if (out->max_version != TlsVersion::kAuto &&
-      out->min_version > out->max_version) {
+  if (out->max_version != TlsVersion::kAuto && out->min_version > out->max_version) {
     context.Error("the minimum version is above the maximum");
   }
-  out->cipher_suites.assign(proto.cipher_suites().begin(),
-                            proto.cipher_suites().end());
-  out->ecdh_curves.assign(proto.ecdh_curves().begin(),
-                          proto.ecdh_curves().end());
+  out->cipher_suites.assign(proto.cipher_suites().begin(), proto.cipher_suites().end());
+  out->ecdh_curves.assign(proto.ecdh_curves().begin(), proto.ecdh_curves().end());
   out->signature_algorithms.assign(proto.signature_algorithms().begin(),
                                    proto.signature_algorithms().end());
   for (const auto policy : proto.compliance_policies()) {
     if (policy == tls::TlsParameters::FIPS_202205) {
       out->fips_policy = true;
     } else {
-      context.ErrorAt("compliance_policies",
-                      absl::StrCat("policy ", policy, " is not supported"));
+      context.ErrorAt("compliance_policies", absl::StrCat("policy ", policy, " is not supported"));
     }
   }
 }
 
-void ParseCertificates(const tls::CommonTlsContext& proto, CommonTls* out,
-                       ParseContext& context) {
+void ParseCertificates(const tls::CommonTlsContext& proto, CommonTls* out, ParseContext& context) {
   for (int i = 0; i < proto.tls_certificates_size(); ++i) {
     ParseContext::Scope scope(context, "tls_certificates", i);
     const size_t before = context.error_count();
-    TlsCertificate certificate =
-        ParseTlsCertificate(proto.tls_certificates(i), context);
+    TlsCertificate certificate = ParseTlsCertificate(proto.tls_certificates(i), context);
     if (context.error_count() == before) {
       context.Error(CheckCertificate(certificate));
     }
     out->certificates.push_back(std::move(certificate));
   }
   for (int i = 0; i < proto.tls_certificate_sds_secret_configs_size(); ++i) {
-    ParseContext::Scope scope(context, "tls_certificate_sds_secret_configs",
-                              i);
+    ParseContext::Scope scope(context, "tls_certificate_sds_secret_configs", i);
     out->certificate_refs.push_back(
         ParseSecretRef(proto.tls_certificate_sds_secret_configs(i), context));
   }
@@ -76,25 +69,21 @@ void ParseCertificates(const tls::CommonTlsContext& proto, CommonTls* out,
   }
 }
 
-void ParseValidation(const tls::CommonTlsContext& proto, CommonTls* out,
-                     ParseContext& context) {
+void ParseValidation(const tls::CommonTlsContext& proto, CommonTls* out, ParseContext& context) {
   using Proto = tls::CommonTlsContext;
   switch (proto.validation_context_type_case()) {
     case Proto::kValidationContext: {
       ParseContext::Scope scope(context, "validation_context");
       const size_t before = context.error_count();
-      out->validation =
-          ParseValidationContext(proto.validation_context(), context);
+      out->validation = ParseValidationContext(proto.validation_context(), context);
       if (context.error_count() == before) {
         context.Error(CheckValidation(*out->validation));
       }
       break;
     }
     case Proto::kValidationContextSdsSecretConfig: {
-      ParseContext::Scope scope(context,
-                                "validation_context_sds_secret_config");
-      out->validation_ref = ParseSecretRef(
-          proto.validation_context_sds_secret_config(), context);
+      ParseContext::Scope scope(context, "validation_context_sds_secret_config");
+      out->validation_ref = ParseSecretRef(proto.validation_context_sds_secret_config(), context);
       break;
     }
     case Proto::kCombinedValidationContext: {
@@ -102,13 +91,11 @@ void ParseValidation(const tls::CommonTlsContext& proto, CommonTls* out,
       const auto& combined = proto.combined_validation_context();
       {
         ParseContext::Scope inner(context, "default_validation_context");
-        out->validation = ParseValidationContext(
-            combined.default_validation_context(), context);
+        out->validation = ParseValidationContext(combined.default_validation_context(), context);
       }
-      ParseContext::Scope inner(context,
-                                "validation_context_sds_secret_config");
-      out->validation_ref = ParseSecretRef(
-          combined.validation_context_sds_secret_config(), context);
+      ParseContext::Scope inner(context, "validation_context_sds_secret_config");
+      out->validation_ref =
+          ParseSecretRef(combined.validation_context_sds_secret_config(), context);
       break;
     }
     case Proto::VALIDATION_CONTEXT_TYPE_NOT_SET:
@@ -118,27 +105,7 @@ void ParseValidation(const tls::CommonTlsContext& proto, CommonTls* out,
   }
 }
 
-std::vector<CidrRange> ParseRanges(
-    const char* field,
-    const google::protobuf::RepeatedPtrField<
-        envoy::config::core::v3::CidrRange>& list,
-    ParseContext& context) {
-  std::vector<CidrRange> out;
-  for (int i = 0; i < list.size(); ++i) {
-    ParseContext::Scope scope(context, field, i);
-    absl::StatusOr<CidrRange> range = CidrRange::Create(
-        list[i].address_prefix(), list[i].prefix_len().value());
-    if (range.ok()) {
-      out.push_back(*std::move(range));
-    } else {
-      context.Error(range.status());
-    }
-  }
-  return out;
-}
-
-CommonTls ParseCommon(const tls::CommonTlsContext& proto,
-                      ParseContext& context) {
+CommonTls ParseCommon(const tls::CommonTlsContext& proto, ParseContext& context) {
   ParseContext::Scope scope(context, "common_tls_context");
   CommonTls out;
   ParseParameters(proto.tls_params(), &out, context);
@@ -153,11 +120,10 @@ CommonTls ParseCommon(const tls::CommonTlsContext& proto,
   if (proto.has_key_log()) {
     ParseContext::Scope inner(context, "key_log");
     out.key_log.path = proto.key_log().path();
-    out.key_log.local_ranges = ParseRanges(
-        "local_address_range", proto.key_log().local_address_range(), context);
+    out.key_log.local_ranges =
+        ParseCidrRanges("local_address_range", proto.key_log().local_address_range(), context);
     out.key_log.remote_ranges =
-        ParseRanges("remote_address_range",
-                    proto.key_log().remote_address_range(), context);
+        ParseCidrRanges("remote_address_range", proto.key_log().remote_address_range(), context);
   }
   if (proto.has_custom_handshaker()) {
     context.ErrorAt("custom_handshaker", "is not supported");
@@ -182,31 +148,23 @@ absl::StatusOr<std::shared_ptr<const DownstreamTls>> DownstreamTls::Parse(
   out->require_client_certificate = proto.require_client_certificate().value();
   if (proto.has_session_ticket_keys()) {
     ParseContext::Scope scope(context, "session_ticket_keys");
-    out->ticket_keys =
-        ParseSessionTicketKeys(proto.session_ticket_keys(), context);
+    out->ticket_keys = ParseSessionTicketKeys(proto.session_ticket_keys(), context);
   }
   if (proto.has_session_ticket_keys_sds_secret_config()) {
     ParseContext::Scope scope(context, "session_ticket_keys_sds_secret_config");
-    out->ticket_keys_ref =
-        ParseSecretRef(proto.session_ticket_keys_sds_secret_config(), context);
+    out->ticket_keys_ref = ParseSecretRef(proto.session_ticket_keys_sds_secret_config(), context);
   }
-  out->disable_stateless_resumption =
-      proto.disable_stateless_session_resumption();
-  out->disable_stateful_resumption =
-      proto.disable_stateful_session_resumption();
+  out->disable_stateless_resumption = proto.disable_stateless_session_resumption();
+  out->disable_stateful_resumption = proto.disable_stateful_session_resumption();
   if (proto.has_session_timeout()) {
     out->session_timeout = FromProto(proto.session_timeout());
   }
   out->ocsp_policy = static_cast<OcspPolicy>(proto.ocsp_staple_policy());
-  out->full_scan_certs_on_sni_mismatch =
-      proto.full_scan_certs_on_sni_mismatch().value();
+  out->full_scan_certs_on_sni_mismatch = proto.full_scan_certs_on_sni_mismatch().value();
   out->prefer_client_ciphers = proto.prefer_client_ciphers();
-  if (out->common.certificates.empty() &&
-      out->common.certificate_refs.empty() &&
+  if (out->common.certificates.empty() && out->common.certificate_refs.empty() &&
       context.error_count() == before) {
-    context.ErrorAt(
-        "common_tls_context",
-        "No TLS certificates found for server context");
+    context.ErrorAt("common_tls_context", "No TLS certificates found for server context");
   }
   absl::Status status = context.StatusSince(before);
   if (!status.ok()) return status;
@@ -238,11 +196,9 @@ absl::StatusOr<std::shared_ptr<const UpstreamTls>> UpstreamTls::Parse(
   if (proto.has_enforce_rsa_key_usage()) {
     out->enforce_rsa_key_usage = proto.enforce_rsa_key_usage().value();
   }
-  if (out->common.certificates.size() + out->common.certificate_refs.size() >
-      1) {
-    context.ErrorAt(
-        "common_tls_context",
-        "Multiple TLS certificates are not supported for client contexts");
+  if (out->common.certificates.size() + out->common.certificate_refs.size() > 1) {
+    context.ErrorAt("common_tls_context",
+                    "Multiple TLS certificates are not supported for client contexts");
   }
   absl::Status status = context.StatusSince(before);
   if (!status.ok()) return status;
