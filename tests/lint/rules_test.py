@@ -11,11 +11,12 @@ GUARDED = "#ifndef {0}\n#define {0}\n{1}\n#endif  // {0}\n"
 
 class RulesTest(unittest.TestCase):
 
-    def breaches(self, path, text):
+    def breaches(self, path, text, **others):
         with tempfile.TemporaryDirectory() as root:
-            file = pathlib.Path(root) / path
-            file.parent.mkdir(parents=True)
-            file.write_text(text)
+            for name, content in {path: text, **others}.items():
+                file = pathlib.Path(root) / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text(content)
             return rules.check_tree(pathlib.Path(root))
 
     def assert_breach(self, path, text, fragment):
@@ -57,6 +58,15 @@ class RulesTest(unittest.TestCase):
         self.assert_breach("proxy/x.h", GUARDED.format(guard, include),
                            "slow to compile")
         self.assert_clean("proxy/x.cc", include + "\n")
+
+    def test_nor_do_they_arrive_by_way_of_another_header(self):
+        found = self.breaches(
+            "proxy/x.h",
+            GUARDED.format("REMORA_PROXY_X_H_", '#include "xds/y.h"'),
+            **{"xds/y.h": GUARDED.format(
+                "REMORA_XDS_Y_H_", '#include "envoy/type/v3/http.pb.h"')})
+        self.assertEqual(len(found), 1, found)
+        self.assertIn("xds/y.h brings a generated header", found[0])
 
     def test_locks_only_in_the_mailbox(self):
         self.assert_breach("proxy/net/x.cc", "std::mutex mutex;\n", "a lock")
