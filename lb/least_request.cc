@@ -35,7 +35,12 @@ class LeastRequest {
   uint32_t Pick(uint32_t id, const HostList& list, PickContext& ctx) {
     if (queues_.Uses(list)) {
       const WeightOf weight_of{*this, list, ctx.now};
-      return list.At(queues_.Get(id, list, weight_of).Pick(weight_of));
+      EdfQueue& queue = queues_.Get(id, list, weight_of);
+      const uint32_t number = list.At(queue.Next());
+      // Arrives while the queue is put in order.
+      __builtin_prefetch(&hosts_.host(number)->state(), 1);
+      queue.Pick(weight_of);
+      return number;
     }
     return config_.full_scan ? LeastOfAll(list, ctx.random) : LeastOfSome(list, ctx.random);
   }

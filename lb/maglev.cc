@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/string_view.h"
@@ -49,6 +50,7 @@ class MaglevTable {
     uint32_t skip;
     double weight;
     double target = 0;
+    uint32_t inverse = 0;  // of skip, modulo the table's size; 0: not known yet
   };
 
   // In the order of the hosts' keys, so that the table does not depend on the
@@ -79,28 +81,87 @@ class MaglevTable {
   template <typename Number>
   void Fill(std::vector<Turn>* turns, double max_weight, std::vector<Number>* table) const {
     table->resize(size_);
-    std::vector<uint64_t> taken((size_ + 63) / 64, 0);
-    uint32_t filled = 0;
-    for (uint32_t iteration = 1; filled < size_; ++iteration) {
+    FreeSlots free(size_);
+    for (uint32_t iteration = 1; free.count() > 0; ++iteration) {
       for (Turn& turn : *turns) {
-        // The heaviest takes a slot in each iteration, one of a third of its
-        // weight in every third.
+        // The heaviest takes a slot in each iteration, one of a third of its weight in every third.
         if (iteration * turn.weight < turn.target) continue;
         turn.target += max_weight;
-        uint32_t slot = turn.slot;
-        while (taken[slot / 64] >> (slot % 64) & 1) slot = Next(turn, slot);
-        taken[slot / 64] |= uint64_t{1} << (slot % 64);
+        const uint32_t slot = free.Few() ? free.TakeFirstOf(&turn) : free.Probe(&turn);
         (*table)[slot] = static_cast<Number>(turn.number);
-        turn.slot = Next(turn, slot);
-        if (++filled == size_) return;
+        if (free.count() == 0) return;
       }
     }
   }
 
-  uint32_t Next(const Turn& turn, uint32_t slot) const {
-    const uint32_t next = slot + turn.skip;
-    return next >= size_ ? next - size_ : next;
-  }
+  // Finds the next free slot of a host's permutation. While many are free, by trying; the last few
+  // would take half of all tries (the very last one, size / 2 on average), so for them by asking
+  // each free slot which place it has in the permutation.
+  class FreeSlots {
+   public:
+    explicit FreeSlots(uint32_t size) : size_(size), count_(size), taken_((size + 63) / 64, 0) {}
+
+    uint32_t count() const { return count_; }
+    bool Few() const { return count_ <= kFew; }
+
+    uint32_t Probe(Turn* turn) {
+      uint32_t slot = turn->slot;
+      while (IsTaken(slot)) slot = Next(*turn, slot);
+      taken_[slot / 64] |= uint64_t{1} << (slot % 64);
+      turn->slot = Next(*turn, slot);
+      if (--count_ == kFew) ListFree();
+      return slot;
+    }
+
+    uint32_t TakeFirstOf(Turn* turn) {
+      if (list_.empty()) ListFree();
+      if (turn->inverse == 0) turn->inverse = Inverse(turn->skip);
+      uint32_t best = 0;
+      uint32_t best_place = UINT32_MAX;
+      for (uint32_t i = 0; i < count_; ++i) {
+        // The steps from where the host is; all it has behind it is taken.
+        const uint64_t distance = uint64_t{list_[i]} + size_ - turn->slot;
+        const uint32_t place = static_cast<uint32_t>(distance % size_ * turn->inverse % size_);
+        if (place < best_place) {
+          best_place = place;
+          best = i;
+        }
+      }
+      const uint32_t slot = list_[best];
+      list_[best] = list_[--count_];
+      turn->slot = slot;
+      return slot;
+    }
+
+   private:
+    static constexpr uint32_t kFew = 128;
+
+    bool IsTaken(uint32_t slot) const { return taken_[slot / 64] >> (slot % 64) & 1; }
+    uint32_t Next(const Turn& turn, uint32_t slot) const {
+      const uint32_t next = slot + turn.skip;
+      return next >= size_ ? next - size_ : next;
+    }
+    void ListFree() {
+      for (uint32_t slot = 0; slot < size_; ++slot) {
+        if (!IsTaken(slot)) list_.push_back(slot);
+      }
+    }
+    // Extended Euclid; the size is prime and `value` is below it.
+    uint32_t Inverse(uint32_t value) const {
+      int64_t a = size_, b = value, x = 0, y = 1;
+      while (b > 1) {
+        const int64_t quotient = a / b;
+        a = std::exchange(b, a - quotient * b);
+        x = std::exchange(y, x - quotient * y);
+      }
+      return static_cast<uint32_t>(y < 0 ? y + size_ : y);
+    }
+
+    uint32_t size_;
+    uint32_t count_;
+    std::vector<uint64_t> taken_;
+    std::vector<uint32_t> list_;
+  };
 
   uint32_t size_;
   // One of them is filled.

@@ -168,7 +168,7 @@ struct PolicyConfig {
       algorithm;
   double panic_threshold = 50.0;  // percent of healthy hosts; 0: never
   LocalityMode locality_mode = LocalityMode::kIgnore;
-  ZoneAwareConfig zone_aware;
+  ZoneAwareConfig zone_aware = {};
 };
 
 // One row per policy.
