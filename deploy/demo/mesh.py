@@ -106,9 +106,10 @@ def get(url, timeout=2.0):
 class Mesh:
     """Starts, stops and finds the processes. Use as a context manager."""
 
-    def __init__(self, binary, folder):
-        self.binary = binary
-        self.folder = pathlib.Path(folder)
+    def __init__(self, binary, proxy, folder):
+        self.binary = binary  # remora, for its control plane
+        self.proxy = proxy  # what carries the traffic
+        self.folder = pathlib.Path(folder).resolve()
         self.ports = free_ports()
         self.running = {}
         self._stopped = []
@@ -174,8 +175,8 @@ class Mesh:
         if made.returncode != 0:
             raise Failed(f"{' '.join(command)}: {made.stderr.strip()}")
         self._run(f"{node}-proxy", [
-            self.binary, "-c", str(bootstrap), "--concurrency", "1",
-            "--drain-time-s", "1", "--log-path",
+            self.proxy, "-c", str(bootstrap), "--concurrency", "1",
+            "--drain-time-s", "1", "--disable-hot-restart", "--log-path",
             str(self.folder / f"{node}.log")])
 
     def _run(self, name, command):

@@ -138,8 +138,8 @@ def stay(story, display):
 
 
 def run(options, display):
-    folder = ROOT / "build" / "quickstart"
-    with Mesh(str(options.binary), folder) as mesh:
+    proxy = options.proxy or options.binary
+    with Mesh(str(options.binary), str(proxy), options.folder) as mesh:
         display.say("== Starting the mesh: 4 nginx, control plane, 2 sidecars, "
                     "gateway")
         mesh.start()
@@ -165,6 +165,12 @@ def main():
     parser.add_argument("--binary", type=pathlib.Path,
                         default=ROOT / "build" / "release" / "remora",
                         help="the remora to run")
+    parser.add_argument("--proxy", type=pathlib.Path,
+                        help="another proxy that takes Envoy's bootstrap, to "
+                        "carry the traffic in its place")
+    parser.add_argument("--folder", type=pathlib.Path,
+                        default=ROOT / "build" / "quickstart",
+                        help="for the files of this run; emptied first")
     options = parser.parse_args()
     display = Display()
 
@@ -176,7 +182,7 @@ def main():
         run(options, display)
     except Failed as fault:
         display.say(f"FAILED {fault}")
-        display.say(f"logs are in {ROOT / 'build' / 'quickstart'}")
+        display.say(f"logs are in {options.folder}")
         return 1
     except KeyboardInterrupt:
         display.say("stopped")
