@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/strings/string_view.h"
 #include "filters/api/body.h"
@@ -47,7 +48,7 @@ class ConnectionEvents {
 //
 // Threads: its loop's. Lifetime: owned by its user by unique_ptr, given up through
 // loop.graveyard().Bury(). After OnClosed nothing is called any more.
-class Connection final : public Mortal, private Loop::TurnItem {
+class Connection final : public Mortal, private Loop::TurnItem, private ByteStreamEvents {
  public:
   // For an accepted or a connecting byte stream. `buffer_limit`: high watermark of unsent bytes and
   // of input taken in one go; 0 for none.
@@ -94,8 +95,27 @@ class Connection final : public Mortal, private Loop::TurnItem {
   uint64_t bytes_written() const { return bytes_written_; }
 
  private:
-  friend class ConnectionDriver;
+  // ByteStreamEvents
+  void OnReadable() override;
+  void OnWritable() override;
   void RunAtEndOfTurn() override;
+
+  void FinishConnect();
+  void BeginTransport();
+  void NoteHandshake();
+  // Reads once; false when the connection ended.
+  bool ReadOnce();
+  bool TakeWire();
+  void Deliver();
+  // Writes what there is; false when the connection ended.
+  bool WriteOut();
+  void AfterWrite();
+  void FinishSending();
+  void UpdateWatch();
+  void Fail(int error);
+  void End(CloseKind kind, bool reset);
+  bool reading() const { return started_ && connected_wire_ && !read_eof_ && (paused_ == 0 || lingering_ || !handshake_seen_); }
+  size_t read_limit() const;
 
   Loop* loop_;
   std::unique_ptr<ByteStream> stream_;
@@ -104,14 +124,31 @@ class Connection final : public Mortal, private Loop::TurnItem {
   ConnectionInfo info_;
   Body input_;
   Body output_;
+  Body wire_in_;   // ciphertext that was read; empty between turns
+  Body wire_out_;  // ciphertext to be written
+  Timer linger_timer_;
   size_t buffer_limit_;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
+  int64_t linger_ms_ = 0;
   uint8_t paused_ = 0;
+  std::string failure_text_;  // of a connect that failed
+  bool raw_;
+  bool begun_ = false;            // the transport was started
   bool started_ = false;
-  bool connected_ = false;
-  bool closed_ = false;
+  bool connected_wire_ = false;   // the byte stream stands
+  bool handshake_seen_ = false;   // OnConnected was called
+  bool read_eof_ = false;         // no more will come
+  bool eof_told_ = false;
+  bool redeliver_ = false;
+  bool deliver_due_ = false;      // bytes arrived that the user was not told of (paused)
+  bool want_write_ = false;
+  bool blocked_ = false;
+  bool close_write_ = false;
+  bool write_closed_ = false;
   bool close_after_flush_ = false;
+  bool lingering_ = false;
+  bool closed_ = false;
 };
 
 }  // namespace remora::proxy
