@@ -70,9 +70,19 @@ struct ClusterLoadAssignment {
   size_t endpoint_count() const;
 };
 
-// The hosts of a cluster by printed address, kept on main from one update to the next so that an
-// address that stays keeps its `lb::Host`, and with it its tallies, pools and verdicts.
-using HostMap = absl::flat_hash_map<std::string, std::shared_ptr<lb::Host>>;
+// A host and what the last assignment that named it said of it.
+struct KnownHost {
+  std::shared_ptr<lb::Host> host;
+  std::shared_ptr<const lb::HostAttributes> attributes;  // null: all defaults
+  std::shared_ptr<const lb::Locality> locality;
+  uint32_t weight = 1;
+  uint32_t priority = 0;
+};
+
+// The hosts of a cluster by printed address, kept on main from one update to
+// the next so that an address that stays keeps its `lb::Host`, and with it its
+// tallies, pools and verdicts.
+using HostMap = absl::flat_hash_map<std::string, KnownHost>;
 
 struct HostUpdate {
   std::shared_ptr<const lb::HostTable> table;
@@ -82,8 +92,7 @@ struct HostUpdate {
 };
 
 struct HostUpdateOptions {
-  lb::Locality local;  // of this proxy
-  bool use_hostname_for_hashing = false;
+  lb::Locality local;                 // of this proxy
   bool active_health_checks = false;  // new hosts start as failed (pending) until they pass
   // Hosts of `known` to keep although the assignment no longer names them (they still pass health
   // checks); null: none.

@@ -57,9 +57,9 @@ struct GrpcProbe {
 struct HealthCheck {
   health::ActiveCheckConfig schedule;
   std::variant<HttpProbe, TcpProbe, GrpcProbe> probe;
+  uint16_t alt_port = 0;  // probe this port instead; zero: the endpoint's own
   bool reuse_connection = true;
-  std::string event_log_path;  // empty: none
-  std::vector<Extension> event_sinks;
+  std::string event_log_path;  // a file of JSON lines; empty: none
   bool always_log_failures = false;
   bool always_log_success = false;
   std::vector<std::string> alpn;            // tls_options

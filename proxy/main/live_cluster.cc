@@ -70,7 +70,7 @@ void LiveCluster::StartMonitors() {
     hooks.on_change = [this] {
       // A host that was only kept because it passed may have to go now.
       const bool kept = std::any_of(hosts_.begin(), hosts_.end(), [](const auto& entry) {
-        return entry.second->state().HasFlag(lb::kPendingDynamicRemoval);
+        return entry.second.host->state().HasFlag(lb::kPendingDynamicRemoval);
       });
       kept ? RebuildHosts() : RebuildSet();
     };
@@ -88,10 +88,10 @@ void LiveCluster::StartMonitors() {
                                                         NextSeed(), std::move(hooks)));
   }
   if (monitors_.empty() && had_monitors) {
-    for (const auto& [address, host] : hosts_) {
-      host->state().ClearFlag(lb::kFailedActiveHc);
-      host->state().ClearFlag(lb::kPendingActiveHc);
-      host->state().ClearFlag(lb::kDegradedActiveHc);
+    for (const auto& [address, known] : hosts_) {
+      known.host->state().ClearFlag(lb::kFailedActiveHc);
+      known.host->state().ClearFlag(lb::kPendingActiveHc);
+      known.host->state().ClearFlag(lb::kDegradedActiveHc);
     }
   }
   outlier_.reset();
