@@ -11,10 +11,10 @@
 namespace remora {
 
 // A strftime format with Envoy's additions: %s seconds since the epoch, %1f to %9f that many digits
-// of the second's fraction, %f nine of them, %E4S and its kin as abseil's. Empty:
-// "%Y-%m-%dT%H:%M:%E3SZ".
+// of the second's fraction, %f nine of them. Empty: "%Y-%m-%dT%H:%M:%S.%3fZ" (local time: with the
+// zone's offset instead of the Z).
 //
-// Threads: const, shared. The text of the current second is kept per thread and format.
+// Threads: const, shared.
 class TimeFormat {
  public:
   TimeFormat() = default;
@@ -27,7 +27,6 @@ class TimeFormat {
   struct Piece {
     std::string format;  // for strftime; empty: a fraction or the epoch's seconds
     int digits = 0;      // of the fraction; 0: seconds since the epoch
-    bool epoch_ms_prefix = false;
   };
   std::vector<Piece> pieces_;
   bool local_ = false;

@@ -32,8 +32,9 @@ class Formatter {
   static absl::StatusOr<std::shared_ptr<const Formatter>> Parse(absl::string_view text,
                                                                 Missing missing = Missing::kDash);
   // `object` is a struct whose string leaves are templates; other leaves are printed as they are.
-  // A leaf of one operator alone keeps its type (number, object, null when missing); fields are
-  // sorted unless `sort` is false (MetadataValue sorts anyway). A line feed ends the text.
+  // A leaf of one operator alone keeps its type (number, object, null when missing); with kEmpty,
+  // fields whose value is null or an object without fields are left out. Fields are sorted. A line
+  // feed ends the text.
   static absl::StatusOr<std::shared_ptr<const Formatter>> ParseJson(
       const MetadataValue& object, Missing missing = Missing::kDash);
   // Envoy's default access log line.
@@ -48,22 +49,33 @@ class Formatter {
   bool is_plain() const;
 
  private:
-  struct Piece {
-    std::string literal;                   // printed when there is no operator
-    std::vector<FormatOperator> operators;  // one value: its type is kept; several: one JSON string
+  // One value of a JSON format.
+  struct JsonNode {
+    enum class Kind {
+      kNull,
+      kFixed,   // never changes: `fixed`, ready-made JSON
+      kValue,   // one operator: the type of its value is kept
+      kText,    // several: one string
+      kList,
+      kObject,
+    };
+    Kind kind = Kind::kNull;
+    std::string name;  // of a field, quoted
+    std::string fixed;
+    std::vector<FormatOperator> operators;
+    std::vector<JsonNode> children;
   };
 
-  void FormatText(const StreamInfo& info, std::string* out) const;
-  void FormatJson(const StreamInfo& info, std::string* out) const;
   static absl::Status CompileText(absl::string_view text, std::vector<FormatOperator>* out);
-  absl::Status CompileJson(const MetadataValue& value);
-  absl::Status CompileJsonText(const std::string& text);
-  void AddLiteral(absl::string_view text);
+  static absl::Status CompileJson(const MetadataValue& value, JsonNode* out);
+  bool FormatNode(const JsonNode& node, const StreamInfo& info, std::string* out) const;
+  bool FormatList(const JsonNode& node, const StreamInfo& info, std::string* out) const;
+  bool FormatObject(const JsonNode& node, const StreamInfo& info, std::string* out) const;
 
   bool json_ = false;
   Missing missing_ = Missing::kDash;
   std::vector<FormatOperator> operators_;  // text
-  std::vector<Piece> pieces_;              // JSON
+  JsonNode root_;                          // JSON
 };
 
 }  // namespace remora

@@ -126,6 +126,8 @@ struct StreamInfo {
   // Set by the admin-side health filter: such exchanges can be left out of logs.
   bool health_check = false;
   bool internal_request = false;
+  // "DownstreamEnd" and its kin, set while a line is written; "NotSet" otherwise.
+  absl::string_view access_log_type = "NotSet";
   // The body of a local reply, before mapping.
   absl::string_view local_reply_body;
   // What filters noted (dynamic metadata), and what configuration says of the parts chosen; null when

@@ -1,0 +1,19 @@
+#ifndef REMORA_FILTERS_MAKERS_H_
+#define REMORA_FILTERS_MAKERS_H_
+
+#include "filters/api/factory.h"
+
+namespace remora {
+
+// Each filter's row for the table in registry.cc, defined in the filter's own file.
+HttpFilterType BufferFilterType();
+HttpFilterType CorsFilterType();
+HttpFilterType FaultFilterType();
+HttpFilterType HeaderMutationFilterType();
+HttpFilterType HealthCheckFilterType();
+HttpFilterType LocalRateLimitFilterType();
+HttpFilterType RbacFilterType();
+
+}  // namespace remora
+
+#endif  // REMORA_FILTERS_MAKERS_H_
