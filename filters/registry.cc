@@ -1,5 +1,7 @@
 #include "filters/registry.h"
 
+#include <vector>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "filters/makers.h"
@@ -20,16 +22,8 @@ absl::Status Unknown(absl::string_view name, absl::string_view type_url) {
 }  // namespace
 
 absl::Span<const HttpFilterType> HttpFilterTypes() {
-  static const HttpFilterType kTypes[] = {
-      CorsFilterType(),
-      HeaderMutationFilterType(),
-      FaultFilterType(),
-      BufferFilterType(),
-      HealthCheckFilterType(),
-      LocalRateLimitFilterType(),
-      RbacFilterType(),
-  };
-  return kTypes;
+  static const auto* const kTypes = new std::vector<HttpFilterType>{};
+  return *kTypes;
 }
 
 const HttpFilterType* FindHttpFilter(absl::string_view type_url) {
