@@ -67,9 +67,9 @@ class LoadBound {
 
 inline constexpr uint32_t kNoHost = UINT32_MAX;
 
-// A Table has `Config`; Table(const Config&, const HostSet&, const
-// NormalizedHosts&); and uint32_t Find(uint64_t hash, uint32_t attempt) const,
-// a host's number or kNoHost.
+// A Table has `Config`; Table(const Config&, const HostSet&, const NormalizedHosts&);
+// uint32_t Find(uint64_t hash, uint32_t attempt) const, a host's number or kNoHost; and
+// PolicyFigures figures() const.
 template <typename Table>
 class HashPolicy final : public Policy {
  public:
@@ -81,6 +81,7 @@ class HashPolicy final : public Policy {
       NormalizedHosts normalized =
           Normalize(*hosts_, i, priorities_.panic[i], config.locality_mode);
       tables_.emplace_back(config_, *hosts_, normalized);
+      if (!normalized.hosts.empty()) figures_ = tables_.back().figures();
       // Only bounded load wants the weights later.
       if (config_.hashing.hash_balance_factor == 0) normalized = {};
       normalized_.push_back(std::move(normalized));
@@ -99,6 +100,7 @@ class HashPolicy final : public Policy {
   }
   const HostSet& hosts() const override { return *hosts_; }
   const PriorityState& priorities() const override { return priorities_; }
+  PolicyFigures figures() const override { return figures_; }
 
  private:
   class TablePicker final : public Picker {
@@ -139,6 +141,7 @@ class HashPolicy final : public Policy {
   const typename Table::Config config_;
   const std::shared_ptr<const HostSet> hosts_;
   const PriorityState priorities_;
+  PolicyFigures figures_;
   std::vector<Table> tables_;                // by priority
   std::vector<NormalizedHosts> normalized_;  // by priority
 };

@@ -81,6 +81,11 @@ class ListPolicy final : public Policy {
   }
   const HostSet& hosts() const override { return *hosts_; }
   const PriorityState& priorities() const override { return plan_.priorities(); }
+  PolicyFigures figures() const override {
+    PolicyFigures figures;
+    figures.notes = plan_.notes();
+    return figures;
+  }
 
  private:
   const typename Algorithm::Config config_;

@@ -71,9 +71,14 @@ std::vector<RoutingPlan::WeightedLocality> RoutingPlan::EffectiveWeights(
 
 void RoutingPlan::PlanZones(const HostSet* local_hosts) {
   const PriorityHosts& upstream = hosts_.priorities()[0];
-  if (upstream.localities.size() < 2 || LocalitiesOf(local_hosts) < 2 ||
-      !local_hosts->priorities()[0].has_local ||
-      hosts_.list(upstream.healthy).size() < zone_config_.min_cluster_size) {
+  if (upstream.localities.size() < 2 || LocalitiesOf(local_hosts) < 2) return;
+  const PriorityHosts& local_cluster = local_hosts->priorities()[0];
+  if (!local_cluster.has_local || local_hosts->list(local_cluster.localities[0].healthy).empty()) {
+    notes_ |= kNoteLocalClusterNotOk;
+    return;
+  }
+  if (hosts_.list(upstream.healthy).size() < zone_config_.min_cluster_size) {
+    notes_ |= kNoteZoneClusterTooSmall;
     return;
   }
   const bool by_weight = zone_config_.by_host_weight;
@@ -82,7 +87,7 @@ void RoutingPlan::PlanZones(const HostSet* local_hosts) {
     return locality.region + '\0' + locality.zone + '\0' + locality.sub_zone;
   };
   uint64_t local_total = 0;
-  for (const LocalityHosts& zone : local_hosts->priorities()[0].localities) {
+  for (const LocalityHosts& zone : local_cluster.localities) {
     const uint64_t size = SizeOf(local_hosts->list(zone.healthy), by_weight);
     local_sizes[key(zone.locality)] = size;
     local_total += size;

@@ -34,6 +34,8 @@ class RoutingPlan {
   RoutingPlan(const PolicyConfig& config, const HostSet& hosts, const HostSet* local_hosts);
 
   const PriorityState& priorities() const { return priorities_; }
+  // Why zones are not looked at (PickNote bits of a policy).
+  uint32_t notes() const { return notes_; }
   // The lists that Choose() may answer without a retry's own priority load:
   // what a picker prepares.
   std::vector<uint32_t> ReachableLists() const;
@@ -59,6 +61,7 @@ class RoutingPlan {
   // By priority: [healthy, degraded]. Empty lists mean no schedule.
   std::vector<std::vector<WeightedLocality>> weighted_[2];
   ZoneRouting zone_routing_ = ZoneRouting::kOff;
+  uint32_t notes_ = 0;
   bool local_panic_ = false;
   uint64_t local_share_ = 0;        // of 10,000
   std::vector<uint64_t> residual_;  // summed up

@@ -32,7 +32,14 @@ class MaglevTable {
     } else {
       Fill(&turns, normalized.max_weight, &long_table_);
     }
+    min_per_host_ = size_;
+    for (const Turn& turn : turns) {
+      min_per_host_ = std::min(min_per_host_, turn.count);
+      max_per_host_ = std::max(max_per_host_, turn.count);
+    }
   }
+
+  PolicyFigures figures() const { return {size_, min_per_host_, max_per_host_, 0}; }
 
   uint32_t Find(uint64_t hash, uint32_t attempt) const {
     // A retry wants another host: flip so many bits that it gets one.
@@ -51,6 +58,7 @@ class MaglevTable {
     double weight;
     double target = 0;
     uint32_t inverse = 0;  // of skip, modulo the table's size; 0: not known yet
+    uint32_t count = 0;    // slots taken
   };
 
   // In the order of the hosts' keys, so that the table does not depend on the
@@ -89,6 +97,7 @@ class MaglevTable {
         turn.target += max_weight;
         const uint32_t slot = free.Few() ? free.TakeFirstOf(&turn) : free.Probe(&turn);
         (*table)[slot] = static_cast<Number>(turn.number);
+        ++turn.count;
         if (free.count() == 0) return;
       }
     }
@@ -164,6 +173,8 @@ class MaglevTable {
   };
 
   uint32_t size_;
+  uint32_t min_per_host_ = 0;
+  uint32_t max_per_host_ = 0;
   // One of them is filled.
   std::vector<uint16_t> short_table_;
   std::vector<uint32_t> long_table_;

@@ -39,14 +39,15 @@ struct HostPredicate {
   bool Rejects(const HostEntry& entry) const { return rejects != nullptr && rejects(arg, entry); }
 };
 
-// How a pick came about, for the cluster's `lb_*` statistics.
+// How a pick (or, where said, a policy) came about, for the cluster's `lb_*` statistics.
 enum PickNote : uint32_t {
   kNoteHealthyPanic = 1u << 0,            // lb_healthy_panic
   kNoteZoneRoutingAllDirectly = 1u << 1,  // lb_zone_routing_all_directly
   kNoteZoneRoutingSampled = 1u << 2,      // lb_zone_routing_sampled
   kNoteZoneRoutingCrossZone = 1u << 3,    // lb_zone_routing_cross_zone
   kNoteZoneNoCapacityLeft = 1u << 4,      // lb_zone_no_capacity_left
-  kNoteLocalClusterNotOk = 1u << 5,       // lb_local_cluster_not_ok
+  kNoteLocalClusterNotOk = 1u << 5,       // lb_local_cluster_not_ok; of a policy too
+  kNoteZoneClusterTooSmall = 1u << 6,     // lb_zone_cluster_too_small; of a policy only
 };
 
 // What a request tells the picker, and (`notes`) the picker about the pick.
@@ -92,6 +93,16 @@ class Picker {
   virtual Choice Pick(PickContext& ctx) = 0;
 };
 
+// What a policy says of itself, once it is made.
+struct PolicyFigures {
+  // Ring hash and maglev, of the last priority that has a table: `ring_hash_lb.size`,
+  // `*_lb.min_*_per_host`, `*_lb.max_*_per_host`. Zero for others.
+  uint64_t table_size = 0;
+  uint64_t min_per_host = 0;
+  uint64_t max_per_host = 0;
+  uint32_t notes = 0;  // PickNote bits
+};
+
 class Policy {
  public:
   virtual ~Policy() = default;
@@ -105,6 +116,7 @@ class Policy {
                                              TimePoint now) const = 0;
   virtual const HostSet& hosts() const = 0;
   virtual const PriorityState& priorities() const = 0;
+  virtual PolicyFigures figures() const = 0;
 };
 
 // New hosts get a growing part of their weight: max(min_weight_percent / 100,
@@ -167,7 +179,8 @@ struct PolicyConfig {
   std::variant<RoundRobinConfig, LeastRequestConfig, RandomConfig, RingHashConfig, MaglevConfig>
       algorithm;
   double panic_threshold = 50.0;  // percent of healthy hosts; 0: never
-  LocalityMode locality_mode = LocalityMode::kIgnore;
+  // Zone-aware unless told otherwise, as Envoy: without a local cluster that comes to nothing.
+  LocalityMode locality_mode = LocalityMode::kZoneAware;
   ZoneAwareConfig zone_aware = {};
 };
 

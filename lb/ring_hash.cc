@@ -30,6 +30,8 @@ class Ring {
     SortIntoBuckets(MakePoints(config, hosts, normalized));
   }
 
+  const PolicyFigures& figures() const { return figures_; }
+
   uint32_t Find(uint64_t hash, uint32_t attempt) const {
     if (points_.empty()) return kNoHost;
     size_t at = starts_[hash >> shift_];
@@ -47,14 +49,16 @@ class Ring {
 
   // The host of least weight gets a whole number of points, unless the ring
   // would be too large; the others what running sums give them.
-  static std::vector<Point> MakePoints(const RingHashConfig& config, const HostSet& hosts,
-                                       const NormalizedHosts& normalized) {
+  std::vector<Point> MakePoints(const RingHashConfig& config, const HostSet& hosts,
+                                const NormalizedHosts& normalized) {
     const double least = normalized.min_weight;
     const double scale =
         std::min(std::ceil(least * static_cast<double>(config.minimum_ring_size)) / least,
                  static_cast<double>(config.maximum_ring_size));
+    figures_.table_size = static_cast<uint64_t>(std::ceil(scale));
+    figures_.min_per_host = figures_.table_size;
     std::vector<Point> points;
-    points.reserve(static_cast<size_t>(std::ceil(scale)) + 1);
+    points.reserve(figures_.table_size + 1);
     std::string name;
     double current = 0;
     double target = 0;
@@ -64,13 +68,16 @@ class Ring {
       name.push_back('_');
       const size_t prefix = name.size();
       target += scale * host.weight;
-      for (uint64_t i = 0; current < target; ++i, ++current) {
+      uint64_t i = 0;
+      for (; current < target; ++i, ++current) {
         name.resize(prefix);
         absl::StrAppend(&name, i);
         points.push_back({config.hash_function == HashFunction::kMurmurHash2 ? MurmurHash2(name)
                                                                              : XxHash64(name),
                           host.number});
       }
+      figures_.min_per_host = std::min(figures_.min_per_host, i);
+      figures_.max_per_host = std::max(figures_.max_per_host, i);
     }
     return points;
   }
@@ -98,6 +105,7 @@ class Ring {
     starts_.pop_back();
   }
 
+  PolicyFigures figures_;
   std::vector<Point> points_;  // by hash
   std::vector<uint32_t> starts_;
   int shift_ = 63;

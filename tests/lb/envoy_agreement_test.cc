@@ -183,6 +183,24 @@ TEST_F(EnvoyAgreement, MaglevSpillsOverToTheNextPriorityByHash) {
   ExpectAgrees({MaglevConfig()}, endpoints, testing::kMaglevSpill);
 }
 
+TEST_F(EnvoyAgreement, TablesHaveTheFiguresOfItsStatistics) {
+  const auto expect = [&](const PolicyConfig& config, const std::vector<Endpoint>& endpoints,
+                          std::vector<uint64_t> wanted) {
+    Make(config, endpoints);
+    const PolicyFigures figures = policy_->figures();
+    EXPECT_EQ(
+        (std::vector<uint64_t>{figures.table_size, figures.min_per_host, figures.max_per_host}),
+        wanted);
+  };
+  expect({RingHashConfig()}, Endpoints(5), {1025, 205, 205});
+  expect({Ring(4096)}, Endpoints(7, {1, 3, 10}), {4118, 142, 1420});
+  expect({Ring(64, 100)}, Endpoints(30, {1, 2, 50}), {100, 0, 9});
+  expect(ByLocality({RingHashConfig()}), Zones(), {1050, 35, 420});
+  expect({MaglevConfig()}, Endpoints(5), {65537, 13107, 13108});
+  expect({Maglev(5003)}, Endpoints(11, {1, 3, 10}), {5003, 109, 1087});
+  expect(ByLocality({MaglevConfig()}), Zones(), {65537, 2185, 26214});
+}
+
 TEST_F(EnvoyAgreement, RoundRobinOfEqualWeights) {
   ExpectSomeStartAgrees(Endpoints(5), testing::kRrEven);
 }

@@ -149,7 +149,9 @@ TEST_F(LocalityTest, ZoneRoutingNeedsEnoughHostsAndALocalCluster) {
   AddZone("a", 3, 0, &hosts);
   AddZone("b", 2, 0, &hosts);
   const auto local = Local({{"a", 2}, {"b", 2}});
-  EXPECT_EQ(CountZones(*Make(hosts, {}, LocalityMode::kZoneAware, local), 500)["b"], 200);
+  const auto policy = Make(hosts, {}, LocalityMode::kZoneAware, local);
+  EXPECT_EQ(CountZones(*policy, 500)["b"], 200);
+  EXPECT_EQ(policy->figures().notes, uint32_t{kNoteZoneClusterTooSmall});
   EXPECT_EQ(CountZones(*Make(hosts, {}, LocalityMode::kZoneAware), 500)["b"], 200);
   EXPECT_EQ(CountZones(*Make(hosts, {}, LocalityMode::kZoneAware, Local({{"a", 2}})), 500)["b"],
             200);
