@@ -117,7 +117,6 @@ absl::Status Server::RenewOwnCertificate(absl::Time now) {
 }
 
 void Server::Run() {
-  Accept();
   WakeAt(renew_own_at_);
   while (true) {
     void* tag = nullptr;
@@ -212,6 +211,7 @@ void Server::Publish(Services services) {
     const absl::Time now = absl::Now();
     cache_.SetServices(std::move(services), now);
     TellAll(now);
+    if (!std::exchange(accepting_, true)) Accept();
   });
 }
 

@@ -48,7 +48,7 @@ class Server {
   // Where it listens, with the ports that were taken.
   const std::vector<std::string>& addresses() const { return addresses_; }
 
-  // Serves until Stop. Once.
+  // Serves until Stop, from the first Publish on. Once.
   void Run();
 
   // From any thread; after Run has returned they do nothing.
@@ -90,6 +90,9 @@ class Server {
   std::thread closer_;
   absl::Time wake_at_ = absl::InfiniteFuture();
   absl::Time renew_own_at_ = absl::InfiniteFuture();
+  // No stream is taken before the first services are known: a node that comes
+  // back after a restart of ours must not hear that the world is empty.
+  bool accepting_ = false;
   bool stopping_ = false;
 
   absl::Mutex door_;  // held only while something is posted
