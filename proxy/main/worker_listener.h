@@ -1,0 +1,76 @@
+#ifndef REMORA_PROXY_MAIN_WORKER_LISTENER_H_
+#define REMORA_PROXY_MAIN_WORKER_LISTENER_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "proxy/main/drain.h"
+#include "proxy/main/listener_stats.h"
+#include "proxy/main/served_listener.h"
+#include "proxy/net/acceptor.h"
+#include "proxy/stream/http_worker.h"
+
+namespace remora::proxy {
+
+class ServedConnection;
+
+// What the listeners of one loop share.
+struct ListenerWorld {
+  Loop* loop = nullptr;
+  HttpWorker* http = nullptr;
+  StatSlab* stats = nullptr;
+  size_t worker_index = 0;
+  uint64_t* next_connection_id = nullptr;
+  Drain* server_drain = nullptr;  // of the whole process
+};
+
+// One listener on one loop: accepts, runs the listener filters, chooses the chain, hands the
+// connection to what serves it, and keeps account of all its connections.
+//
+// Threads: the loop's. Lifetime: outlives its connections; a removed listener is kept by its worker
+// until they have ended.
+class WorkerListener {
+ public:
+  WorkerListener(const ListenerWorld* world, std::shared_ptr<const ServedListener> listener);
+  ~WorkerListener();
+
+  uint64_t id() const { return listener_->id; }
+  const ServedListener& listener() const { return *listener_; }
+  // The same listener in a new state: connections of chains that are gone are drained.
+  void Update(std::shared_ptr<const ServedListener> listener, const Drain& drain);
+  // Accepts no more; what is open is drained as `drain` says.
+  void Remove(const Drain& drain);
+  void StopAccepting();
+  // Tells HTTP/2 peers to go; HTTP/1 ones hear it with their next response.
+  void AnnounceDrain();
+  // Ends everything now.
+  void CloseAll();
+
+  size_t connections() const { return count_; }
+  size_t open_exchanges() const;
+  const ListenerWorld& world() const { return *world_; }
+  const StatScope<ListenerStat>& stats() const { return stats_; }
+
+  // An accepted socket, also one that another listener hands over.
+  void Accept(int descriptor, const Address& remote);
+
+ private:
+  friend class ServedConnection;
+  void StartAccepting();
+  void Add(ServedConnection* connection);
+  void Forget(ServedConnection* connection);
+
+  const ListenerWorld* world_;
+  std::shared_ptr<const ServedListener> listener_;
+  StatScope<ListenerStat> stats_;
+  StatScope<ListenerWorkerStat> worker_stats_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  ServedConnection* first_ = nullptr;
+  size_t count_ = 0;
+  Drain drain_;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_MAIN_WORKER_LISTENER_H_
