@@ -1,0 +1,70 @@
+#include "proxy/stream/access_log.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace remora::proxy {
+
+absl::string_view LogMomentName(LogMoment moment) {
+  switch (moment) {
+    case LogMoment::kDownstreamStart:
+      return "DownstreamStart";
+    case LogMoment::kDownstreamPeriodic:
+      return "DownstreamPeriodic";
+    case LogMoment::kTunnelEstablished:
+      return "DownstreamTunnelSuccessfullyEstablished";
+    case LogMoment::kTcpConnectionEnd:
+      return "TcpConnectionEnd";
+    case LogMoment::kTcpPeriodic:
+      return "TcpPeriodic";
+    case LogMoment::kDownstreamEnd:
+      break;
+  }
+  return "DownstreamEnd";
+}
+
+absl::StatusOr<AccessLog> AccessLog::Make(const std::vector<xds::AccessLog>& configs,
+                                          LogFiles& files) {
+  AccessLog out;
+  for (const xds::AccessLog& config : configs) {
+    Sink sink;
+    sink.filter = config.filter;
+    sink.formatter =
+        config.format.formatter == nullptr ? Formatter::Default() : config.format.formatter;
+    switch (config.sink) {
+      case xds::AccessLog::Sink::kFile: {
+        absl::StatusOr<std::shared_ptr<const LogFile>> file = files.Open(config.path);
+        if (!file.ok()) return file.status();
+        sink.file = *std::move(file);
+        break;
+      }
+      case xds::AccessLog::Sink::kStdout:
+        sink.file = files.Stdout();
+        break;
+      case xds::AccessLog::Sink::kStderr:
+        sink.file = files.Stderr();
+        break;
+      case xds::AccessLog::Sink::kOther:
+        return absl::UnimplementedError(absl::StrCat("access log '", config.name, "' of type ",
+                                                     config.extension.type_name(),
+                                                     " is not supported"));
+    }
+    out.sinks_.push_back(std::move(sink));
+  }
+  return out;
+}
+
+void AccessLog::Log(const StreamInfo& info, LogMoment moment, const Runtime* runtime,
+                    uint64_t random, LogWriter& writer) const {
+  for (const Sink& sink : sinks_) {
+    if (sink.filter != nullptr &&
+        !PassesLogFilter(*sink.filter, {info, moment, runtime, random})) {
+      continue;
+    }
+    sink.formatter->Format(info, writer.Buffer(sink.file));
+    writer.Written(*sink.file);
+  }
+}
+
+}  // namespace remora::proxy

@@ -1,0 +1,48 @@
+#include "proxy/stream/http_worker.h"
+
+#include <ctime>
+
+#include "proxy/stream/stream.h"
+#include "proxy/upstream/worker_view.h"
+
+namespace remora::proxy {
+
+HttpWorker::HttpWorker(WorkerView* view, LogWriter* logs) : view_(view), logs_(logs) {}
+
+HttpWorker::~HttpWorker() {
+  while (idle_streams_ != nullptr) delete std::exchange(idle_streams_, idle_streams_->next_);
+}
+
+Loop& HttpWorker::loop() { return view_->loop(); }
+StatSlab& HttpWorker::stats() { return view_->stats(); }
+uint64_t HttpWorker::random() { return view_->random().Next(); }
+
+absl::string_view HttpWorker::DateText() {
+  const int64_t second = loop().system_now_ns() / 1000000000;
+  if (second != date_second_) {
+    date_second_ = second;
+    const std::time_t time = second;
+    std::tm parts;
+    ::gmtime_r(&time, &parts);
+    std::strftime(date_, sizeof date_, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+  }
+  return date_;
+}
+
+std::unique_ptr<Stream> HttpWorker::TakeStream() {
+  if (idle_streams_ == nullptr) return std::make_unique<Stream>(this);
+  --idle_count_;
+  Stream* stream = std::exchange(idle_streams_, idle_streams_->next_);
+  stream->next_ = nullptr;
+  return std::unique_ptr<Stream>(stream);
+}
+
+void HttpWorker::GiveBack(std::unique_ptr<Stream> stream) {
+  stream->Clear();
+  if (idle_count_ >= kMostIdleStreams) return;
+  ++idle_count_;
+  stream->next_ = idle_streams_;
+  idle_streams_ = stream.release();
+}
+
+}  // namespace remora::proxy
