@@ -1,6 +1,7 @@
 #ifndef REMORA_XDS_BOOTSTRAP_H_
 #define REMORA_XDS_BOOTSTRAP_H_
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -32,8 +33,8 @@ struct Node {
   std::string id;
   std::string cluster;
   lb::Locality locality;
-  Metadata metadata_fields;  // one namespace "" holding the metadata struct
-  std::string original;      // serialized core.v3.Node, with every field of ours filled in
+  MetadataValue metadata;  // a struct
+  std::string original;    // serialized core.v3.Node, with every field of ours filled in
 };
 
 struct RuntimeLayerSource {
@@ -84,6 +85,8 @@ struct Bootstrap {
     std::string service_node;  // the flags that overrule `node`
     std::string service_cluster;
     std::string service_zone;
+    // The Envoy whose API and behaviour we speak, as the node says.
+    std::array<uint32_t, 3> envoy_version = {1, 40, 0};
   };
 
   Node node;
@@ -106,7 +109,6 @@ struct Bootstrap {
   std::vector<RuntimeLayerSource> runtime_layers;
   std::shared_ptr<const Runtime> runtime;  // of the static layers, for start-up
   std::vector<Extension> bootstrap_extensions;
-  std::vector<StringMatcher> inline_headers;
   std::string header_prefix = "x-envoy";
   std::optional<uint64_t> stats_server_version_override;
   std::optional<uint32_t> overload_max_connections;  // downstream connections in all

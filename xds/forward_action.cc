@@ -258,6 +258,25 @@ void ParseRetries(const RouteActionProto& proto, const RouteDefaults& defaults, 
   }
 }
 
+void CheckClusters(const ForwardAction& action, ParseContext& context) {
+  const auto* known = context.known_clusters();
+  if (known == nullptr) return;
+  const auto check = [&](absl::string_view kind, const std::string& name) {
+    if (!name.empty() && !known->contains(name)) {
+      context.Error(absl::StrCat("route: unknown ", kind, " '", name, "'"));
+    }
+  };
+  if (action.cluster_by == ForwardAction::ClusterBy::kName) {
+    check("cluster", action.cluster);
+  }
+  for (const WeightedCluster& item : action.weighted) {
+    check("weighted cluster", item.name);
+  }
+  for (const MirrorPolicy& mirror : action.mirrors) {
+    check("shadow cluster", mirror.cluster);
+  }
+}
+
 }  // namespace
 
 ForwardAction ParseForward(const RouteActionProto& proto, const RouteMatch& match,
@@ -276,6 +295,7 @@ ForwardAction ParseForward(const RouteActionProto& proto, const RouteMatch& matc
   ParseUpgrades(proto, &out, context);
   ParseInternalRedirect(proto, &out, context);
   out.high_priority = proto.priority() == envoy::config::core::v3::HIGH;
+  if (defaults.validate_clusters) CheckClusters(out, context);
   if (proto.rate_limits_size() != 0) context.NotHonoured("rate_limits");
   if (proto.has_cors()) context.NotHonoured("cors");
   if (proto.has_early_data_policy()) context.NotHonoured("early_data_policy");

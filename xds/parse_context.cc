@@ -12,14 +12,12 @@ ParseContext::Scope::Scope(ParseContext& context, absl::string_view field)
   context_.path_.append(field.data(), field.size());
 }
 
-ParseContext::Scope::Scope(ParseContext& context, absl::string_view field,
-                           size_t index)
+ParseContext::Scope::Scope(ParseContext& context, absl::string_view field, size_t index)
     : Scope(context, field) {
   absl::StrAppend(&context_.path_, "[", index, "]");
 }
 
-ParseContext::Scope::Scope(ParseContext& context, absl::string_view field,
-                           absl::string_view key)
+ParseContext::Scope::Scope(ParseContext& context, absl::string_view field, absl::string_view key)
     : Scope(context, field) {
   absl::StrAppend(&context_.path_, "[\"", key, "\"]");
 }
@@ -30,8 +28,10 @@ void ParseContext::Add(std::vector<Finding>& list, absl::string_view field,
   if (!field.empty()) {
     absl::StrAppend(&finding.path, finding.path.empty() ? "" : ".", field);
   }
-  for (const Finding& known : list) {
-    if (known.path == finding.path && known.message == finding.message) return;
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list[i].path != finding.path) continue;
+    if (list[i].message == finding.message) return;
+    if (&list == &errors_ && i < sealed_) return;
   }
   list.push_back(std::move(finding));
 }

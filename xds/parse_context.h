@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 
@@ -96,6 +97,19 @@ class ParseContext {
   // The runtime layers known at load (keys such as re2.max_program_size.error_level); may be null.
   void set_runtime(std::shared_ptr<const Runtime> runtime) { runtime_ = std::move(runtime); }
   const Runtime* runtime() const { return runtime_.get(); }
+  // From here on, an error at a path that has one already is not added: it only
+  // follows from the first. Called between reading a text and parsing what it
+  // says.
+  void SealSyntaxErrors() { sealed_ = errors_.size(); }
+
+  // Names that may be referred to: clusters of static routes, static secrets.
+  // Null: not checked here. Must outlive the context.
+  void set_known_clusters(const absl::flat_hash_set<std::string>* names) {
+    known_clusters_ = names;
+  }
+  const absl::flat_hash_set<std::string>* known_clusters() const { return known_clusters_; }
+  void set_known_secrets(const absl::flat_hash_set<std::string>* names) { known_secrets_ = names; }
+  const absl::flat_hash_set<std::string>* known_secrets() const { return known_secrets_; }
   // How many unknown fields were seen and let pass (server.dynamic_unknown_fields).
   size_t unknown_field_count() const { return unknown_field_count_; }
   void CountUnknownField() { ++unknown_field_count_; }
@@ -107,10 +121,13 @@ class ParseContext {
   Origin origin_;
   int unknown_fields_are_errors_ = -1;
   size_t unknown_field_count_ = 0;
+  size_t sealed_ = 0;
   std::string path_;
   std::vector<Finding> errors_;
   std::vector<Finding> warnings_;
   const SourceMap* source_ = nullptr;
+  const absl::flat_hash_set<std::string>* known_clusters_ = nullptr;
+  const absl::flat_hash_set<std::string>* known_secrets_ = nullptr;
   std::shared_ptr<const Runtime> runtime_;
 };
 

@@ -49,8 +49,8 @@ TracingSampling ParseTracing(const envoy::config::route::v3::Tracing& proto) {
   return out;
 }
 
-void ParseAction(const RouteProto& proto, const RouteDefaults& defaults,
-                 Route* out, ParseContext& context) {
+void ParseAction(const RouteProto& proto, const RouteDefaults& defaults, Route* out,
+                 ParseContext& context) {
   switch (proto.action_case()) {
     case RouteProto::kRoute: {
       ParseContext::Scope scope(context, "route");
@@ -64,8 +64,7 @@ void ParseAction(const RouteProto& proto, const RouteDefaults& defaults,
     }
     case RouteProto::kDirectResponse: {
       ParseContext::Scope scope(context, "direct_response");
-      out->action =
-          ParseDirectResponse(proto.direct_response(), defaults, context);
+      out->action = ParseDirectResponse(proto.direct_response(), defaults, context);
       break;
     }
     case RouteProto::kNonForwardingAction:
@@ -79,11 +78,58 @@ void ParseAction(const RouteProto& proto, const RouteDefaults& defaults,
   }
 }
 
+using VirtualHostProto = envoy::config::route::v3::VirtualHost;
+
+// What the host gives to routes that say nothing themselves.
+void TakeDefaults(const VirtualHostProto& proto, RouteDefaults* defaults, ParseContext& context) {
+  if (proto.request_mirror_policies_size() != 0) {
+    defaults->mirrors = ParseMirrors(proto.request_mirror_policies(), context);
+  }
+  if (proto.has_retry_policy()) {
+    ParseContext::Scope scope(context, "retry_policy");
+    defaults->retry = RetryPolicy::Parse(proto.retry_policy(), context);
+  }
+  if (proto.has_hedge_policy()) {
+    ParseContext::Scope scope(context, "hedge_policy");
+    defaults->hedge = HedgePolicy::Parse(proto.hedge_policy(), context);
+  }
+}
+
+void ParseVirtualClusters(const VirtualHostProto& proto, VirtualHost* out, ParseContext& context) {
+  for (int i = 0; i < proto.virtual_clusters_size(); ++i) {
+    ParseContext::Scope scope(context, "virtual_clusters", i);
+    VirtualCluster cluster;
+    cluster.name = proto.virtual_clusters(i).name();
+    for (const auto& header : proto.virtual_clusters(i).headers()) {
+      absl::StatusOr<HeaderMatcher> matcher = HeaderMatcher::Parse(header);
+      if (matcher.ok()) {
+        cluster.headers.push_back(*std::move(matcher));
+      } else {
+        context.ErrorAt("headers", matcher.status().message());
+      }
+    }
+    out->virtual_clusters.push_back(std::move(cluster));
+  }
+}
+
+void RefuseOrWarn(const VirtualHostProto& proto, ParseContext& context) {
+  if (proto.has_matcher()) {
+    context.ErrorAt("matcher", "matcher trees are not supported");
+  }
+  if (proto.rate_limits_size() != 0) context.NotHonoured("rate_limits");
+  if (proto.has_cors()) context.NotHonoured("cors");
+  if (proto.has_retry_policy_typed_config()) {
+    context.NotHonoured("retry_policy_typed_config");
+  }
+  if (proto.route_specifiers_size() != 0) {
+    context.ErrorAt("route_specifiers", "are not supported");
+  }
+}
+
 }  // namespace
 
-RedirectAction ParseRedirect(
-    const envoy::config::route::v3::RedirectAction& proto,
-    ParseContext& context) {
+RedirectAction ParseRedirect(const envoy::config::route::v3::RedirectAction& proto,
+                             ParseContext& context) {
   using Proto = envoy::config::route::v3::RedirectAction;
   RedirectAction out;
   out.https = proto.https_redirect();
@@ -99,8 +145,7 @@ RedirectAction ParseRedirect(
       out.has_prefix_rewrite = true;
       break;
     case Proto::kRegexRewrite:
-      out.regex_rewrite =
-          ParseSubstitution("regex_rewrite", proto.regex_rewrite(), context);
+      out.regex_rewrite = ParseSubstitution("regex_rewrite", proto.regex_rewrite(), context);
       break;
     default:
       break;
@@ -111,16 +156,15 @@ RedirectAction ParseRedirect(
 }
 
 DirectResponseAction ParseDirectResponse(
-    const envoy::config::route::v3::DirectResponseAction& proto,
-    const RouteDefaults& defaults, ParseContext& context) {
+    const envoy::config::route::v3::DirectResponseAction& proto, const RouteDefaults& defaults,
+    ParseContext& context) {
   DirectResponseAction out;
   out.status = static_cast<int>(proto.status());
   if (proto.has_body()) {
     ParseContext::Scope scope(context, "body");
     out.body = ParseDataSource(proto.body(), context).bytes;
     if (out.body.size() > defaults.max_direct_response_body) {
-      context.Error(absl::StrCat("response body size is ", out.body.size(),
-                                 " bytes; maximum is ",
+      context.Error(absl::StrCat("response body size is ", out.body.size(), " bytes; maximum is ",
                                  defaults.max_direct_response_body));
     }
   }
@@ -131,8 +175,7 @@ DirectResponseAction ParseDirectResponse(
   return out;
 }
 
-Route ParseRoute(const RouteProto& proto, const RouteDefaults& defaults,
-                 ParseContext& context) {
+Route ParseRoute(const RouteProto& proto, const RouteDefaults& defaults, ParseContext& context) {
   Route out;
   out.name = proto.name();
   out.stat_prefix = proto.stat_prefix();
@@ -142,18 +185,17 @@ Route ParseRoute(const RouteProto& proto, const RouteDefaults& defaults,
     out.match.set_ignore_path_parameters(defaults.ignore_path_parameters);
   }
   ParseAction(proto, defaults, &out, context);
-  out.request_headers = ParseHeaderMutations(
-      "request_headers_to_add", proto.request_headers_to_add(),
-      "request_headers_to_remove", proto.request_headers_to_remove(), context);
+  out.request_headers =
+      ParseHeaderMutations("request_headers_to_add", proto.request_headers_to_add(),
+                           "request_headers_to_remove", proto.request_headers_to_remove(), context);
   out.response_headers = ParseHeaderMutations(
-      "response_headers_to_add", proto.response_headers_to_add(),
-      "response_headers_to_remove", proto.response_headers_to_remove(),
-      context);
+      "response_headers_to_add", proto.response_headers_to_add(), "response_headers_to_remove",
+      proto.response_headers_to_remove(), context);
   out.per_filter = ParsePerFilter(proto.typed_per_filter_config(), context);
   out.metadata = Metadata::From(proto.metadata());
   out.decorator_operation = proto.decorator().operation();
-  out.decorator_propagate = !proto.decorator().has_propagate() ||
-                            proto.decorator().propagate().value();
+  out.decorator_propagate =
+      !proto.decorator().has_propagate() || proto.decorator().propagate().value();
   out.request_buffer_limit = BufferLimit(proto);
   if (proto.has_tracing()) out.tracing = ParseTracing(proto.tracing());
   if (proto.route_specifiers_size() != 0) {
@@ -162,73 +204,35 @@ Route ParseRoute(const RouteProto& proto, const RouteDefaults& defaults,
   return out;
 }
 
-VirtualHost ParseVirtualHost(
-    const envoy::config::route::v3::VirtualHost& proto, RouteDefaults defaults,
-    ParseContext& context) {
+VirtualHost ParseVirtualHost(const VirtualHostProto& proto, RouteDefaults defaults,
+                             ParseContext& context) {
   VirtualHost out;
   out.name = proto.name();
   for (const std::string& domain : proto.domains()) {
     out.domains.push_back(absl::AsciiStrToLower(domain));
   }
-  out.require_tls =
-      static_cast<VirtualHost::RequireTls>(proto.require_tls());
-  if (proto.request_mirror_policies_size() != 0) {
-    defaults.mirrors = ParseMirrors(proto.request_mirror_policies(), context);
-  }
-  if (proto.has_retry_policy()) {
-    ParseContext::Scope scope(context, "retry_policy");
-    defaults.retry = RetryPolicy::Parse(proto.retry_policy(), context);
-  }
-  if (proto.has_hedge_policy()) {
-    ParseContext::Scope scope(context, "hedge_policy");
-    defaults.hedge = HedgePolicy::Parse(proto.hedge_policy(), context);
-  }
+  out.require_tls = static_cast<VirtualHost::RequireTls>(proto.require_tls());
+  TakeDefaults(proto, &defaults, context);
   out.routes.reserve(proto.routes_size());
   for (int i = 0; i < proto.routes_size(); ++i) {
     ParseContext::Scope scope(context, "routes", i);
     out.routes.push_back(ParseRoute(proto.routes(i), defaults, context));
     out.routes.back().index = static_cast<uint32_t>(i);
   }
-  for (int i = 0; i < proto.virtual_clusters_size(); ++i) {
-    ParseContext::Scope scope(context, "virtual_clusters", i);
-    VirtualCluster cluster;
-    cluster.name = proto.virtual_clusters(i).name();
-    for (const auto& header : proto.virtual_clusters(i).headers()) {
-      absl::StatusOr<HeaderMatcher> matcher = HeaderMatcher::Parse(header);
-      if (matcher.ok()) {
-        cluster.headers.push_back(*std::move(matcher));
-      } else {
-        context.ErrorAt("headers", matcher.status().message());
-      }
-    }
-    out.virtual_clusters.push_back(std::move(cluster));
-  }
-  out.request_headers = ParseHeaderMutations(
-      "request_headers_to_add", proto.request_headers_to_add(),
-      "request_headers_to_remove", proto.request_headers_to_remove(), context);
+  ParseVirtualClusters(proto, &out, context);
+  out.request_headers =
+      ParseHeaderMutations("request_headers_to_add", proto.request_headers_to_add(),
+                           "request_headers_to_remove", proto.request_headers_to_remove(), context);
   out.response_headers = ParseHeaderMutations(
-      "response_headers_to_add", proto.response_headers_to_add(),
-      "response_headers_to_remove", proto.response_headers_to_remove(),
-      context);
+      "response_headers_to_add", proto.response_headers_to_add(), "response_headers_to_remove",
+      proto.response_headers_to_remove(), context);
   out.per_filter = ParsePerFilter(proto.typed_per_filter_config(), context);
   out.metadata = Metadata::From(proto.metadata());
   out.include_request_attempt_count = proto.include_request_attempt_count();
-  out.include_attempt_count_in_response =
-      proto.include_attempt_count_in_response();
-  out.include_is_timeout_retry_header =
-      proto.include_is_timeout_retry_header();
+  out.include_attempt_count_in_response = proto.include_attempt_count_in_response();
+  out.include_is_timeout_retry_header = proto.include_is_timeout_retry_header();
   out.request_buffer_limit = BufferLimit(proto);
-  if (proto.has_matcher()) {
-    context.ErrorAt("matcher", "matcher trees are not supported");
-  }
-  if (proto.rate_limits_size() != 0) context.NotHonoured("rate_limits");
-  if (proto.has_cors()) context.NotHonoured("cors");
-  if (proto.has_retry_policy_typed_config()) {
-    context.NotHonoured("retry_policy_typed_config");
-  }
-  if (proto.route_specifiers_size() != 0) {
-    context.ErrorAt("route_specifiers", "are not supported");
-  }
+  RefuseOrWarn(proto, context);
   return out;
 }
 

@@ -15,8 +15,7 @@ using RouteConfigurationProto = envoy::config::route::v3::RouteConfiguration;
 // Fills a table from its proto.
 class RouteTable::Parser {
  public:
-  Parser(RouteTable* table, ParseContext& context)
-      : table_(*table), context_(context) {}
+  Parser(RouteTable* table, ParseContext& context) : table_(*table), context_(context) {}
 
   void Parse(const RouteConfigurationProto& proto) {
     table_.name_ = proto.name();
@@ -26,8 +25,7 @@ class RouteTable::Parser {
     table_.virtual_hosts_.reserve(proto.virtual_hosts_size());
     for (int i = 0; i < proto.virtual_hosts_size(); ++i) {
       ParseContext::Scope scope(context_, "virtual_hosts", i);
-      VirtualHost host =
-          ParseVirtualHost(proto.virtual_hosts(i), defaults, context_);
+      VirtualHost host = ParseVirtualHost(proto.virtual_hosts(i), defaults, context_);
       host.IndexPaths(defaults.ignore_path_parameters);
       table_.virtual_hosts_.push_back(std::move(host));
       AddDomains(static_cast<uint32_t>(i));
@@ -40,34 +38,28 @@ class RouteTable::Parser {
  private:
   RouteDefaults Defaults(const RouteConfigurationProto& proto) {
     RouteDefaults defaults;
-    defaults.mirrors =
-        ParseMirrors(proto.request_mirror_policies(), context_);
+    defaults.mirrors = ParseMirrors(proto.request_mirror_policies(), context_);
     if (proto.has_max_direct_response_body_size_bytes()) {
-      defaults.max_direct_response_body =
-          proto.max_direct_response_body_size_bytes().value();
+      defaults.max_direct_response_body = proto.max_direct_response_body_size_bytes().value();
     }
-    defaults.ignore_path_parameters =
-        proto.ignore_path_parameters_in_path_matching();
+    defaults.ignore_path_parameters = proto.ignore_path_parameters_in_path_matching();
+    defaults.validate_clusters = table_.validate_clusters_.value_or(true);
     return defaults;
   }
 
   void ParseTableFields(const RouteConfigurationProto& proto) {
     table_.request_headers_ = ParseHeaderMutations(
-        "request_headers_to_add", proto.request_headers_to_add(),
-        "request_headers_to_remove", proto.request_headers_to_remove(),
-        context_);
+        "request_headers_to_add", proto.request_headers_to_add(), "request_headers_to_remove",
+        proto.request_headers_to_remove(), context_);
     table_.response_headers_ = ParseHeaderMutations(
-        "response_headers_to_add", proto.response_headers_to_add(),
-        "response_headers_to_remove", proto.response_headers_to_remove(),
-        context_);
+        "response_headers_to_add", proto.response_headers_to_add(), "response_headers_to_remove",
+        proto.response_headers_to_remove(), context_);
     for (const std::string& header : proto.internal_only_headers()) {
       table_.internal_only_headers_.push_back(absl::AsciiStrToLower(header));
     }
-    table_.per_filter_ =
-        ParsePerFilter(proto.typed_per_filter_config(), context_);
+    table_.per_filter_ = ParsePerFilter(proto.typed_per_filter_config(), context_);
     table_.metadata_ = Metadata::From(proto.metadata());
-    table_.most_specific_header_mutations_wins_ =
-        proto.most_specific_header_mutations_wins();
+    table_.most_specific_header_mutations_wins_ = proto.most_specific_header_mutations_wins();
     if (proto.has_validate_clusters()) {
       table_.validate_clusters_ = proto.validate_clusters().value();
     }
@@ -95,8 +87,7 @@ class RouteTable::Parser {
     if (domain == "*") {
       if (table_.any_.has_value()) {
         return context_.Error(
-            absl::StrCat("Only a single wildcard domain is permitted in route ",
-                         table_.name_));
+            absl::StrCat("Only a single wildcard domain is permitted in route ", table_.name_));
       }
       table_.any_ = index;
       return;
@@ -104,21 +95,20 @@ class RouteTable::Parser {
     if (absl::StartsWith(domain, "*")) {
       added = AddWildcard(&table_.suffixes_, domain.substr(1), index);
     } else if (absl::EndsWith(domain, "*")) {
-      added = AddWildcard(&table_.prefixes_,
-                          domain.substr(0, domain.size() - 1), index);
+      added = AddWildcard(&table_.prefixes_, domain.substr(0, domain.size() - 1), index);
     } else {
       added = table_.exact_.emplace(domain, index).second;
     }
     if (!added) {
-      context_.Error(absl::StrCat(
-          "Only unique values for domains are permitted. Duplicate entry of "
-          "domain ",
-          domain, " in route ", table_.name_));
+      context_.Error(
+          absl::StrCat("Only unique values for domains are permitted. Duplicate entry of "
+                       "domain ",
+                       domain, " in route ", table_.name_));
     }
   }
 
-  static bool AddWildcard(std::vector<WildcardLevel>* levels,
-                          const std::string& fixed, uint32_t index) {
+  static bool AddWildcard(std::vector<WildcardLevel>* levels, const std::string& fixed,
+                          uint32_t index) {
     for (WildcardLevel& level : *levels) {
       if (level.length == fixed.size()) {
         return level.hosts.emplace(fixed, index).second;
@@ -130,9 +120,7 @@ class RouteTable::Parser {
 
   static void SortLevels(std::vector<WildcardLevel>* levels) {
     std::sort(levels->begin(), levels->end(),
-              [](const WildcardLevel& a, const WildcardLevel& b) {
-                return a.length > b.length;
-              });
+              [](const WildcardLevel& a, const WildcardLevel& b) { return a.length > b.length; });
   }
 
   void CollectClusters() {
@@ -171,9 +159,8 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::Parse(
   return table;
 }
 
-VirtualHost VirtualHost::Parse(
-    const envoy::config::route::v3::VirtualHost& proto,
-    ParseContext& context) {
+VirtualHost VirtualHost::Parse(const envoy::config::route::v3::VirtualHost& proto,
+                               ParseContext& context) {
   VirtualHost out = ParseVirtualHost(proto, RouteDefaults(), context);
   out.IndexPaths(/*ignore_path_parameters=*/false);
   return out;

@@ -21,8 +21,7 @@ namespace {
 namespace tls = envoy::extensions::transport_sockets::tls::v3;
 using DataSourceProto = envoy::config::core::v3::DataSource;
 
-DataSource Sub(const char* field, const DataSourceProto& proto,
-               ParseContext& context) {
+DataSource Sub(const char* field, const DataSourceProto& proto, ParseContext& context) {
   ParseContext::Scope scope(context, field);
   return ParseDataSource(proto, context);
 }
@@ -49,15 +48,15 @@ std::optional<SanType> SanTypeFrom(const tls::SubjectAltNameMatcher& proto) {
 }
 
 void AddSanMatcher(const envoy::type::matcher::v3::StringMatcher& proto,
-                   std::optional<SanType> type, const std::string& oid,
-                   ValidationContext* out, ParseContext& context) {
+                   std::optional<SanType> type, const std::string& oid, ValidationContext* out,
+                   ParseContext& context) {
   absl::StatusOr<StringMatcher> matcher = StringMatcher::Parse(proto);
   if (!matcher.ok()) return context.Error(matcher.status());
   out->san_matchers.push_back({type, *std::move(matcher), oid});
 }
 
-void ParseSans(const tls::CertificateValidationContext& proto,
-               ValidationContext* out, ParseContext& context) {
+void ParseSans(const tls::CertificateValidationContext& proto, ValidationContext* out,
+               ParseContext& context) {
   for (int i = 0; i < proto.match_typed_subject_alt_names_size(); ++i) {
     const auto& item = proto.match_typed_subject_alt_names(i);
     ParseContext::Scope scope(context, "match_typed_subject_alt_names", i);
@@ -71,8 +70,7 @@ void ParseSans(const tls::CertificateValidationContext& proto,
   if (proto.match_typed_subject_alt_names_size() != 0) return;
   for (int i = 0; i < proto.match_subject_alt_names_size(); ++i) {
     ParseContext::Scope scope(context, "match_subject_alt_names", i);
-    AddSanMatcher(proto.match_subject_alt_names(i), std::nullopt, "", out,
-                  context);
+    AddSanMatcher(proto.match_subject_alt_names(i), std::nullopt, "", out, context);
   }
 }
 
@@ -87,14 +85,13 @@ std::optional<std::string> HashFromHex(const std::string& text) {
   return absl::HexStringToBytes(digits);
 }
 
-void ParsePins(const tls::CertificateValidationContext& proto,
-               ValidationContext* out, ParseContext& context) {
+void ParsePins(const tls::CertificateValidationContext& proto, ValidationContext* out,
+               ParseContext& context) {
   for (int i = 0; i < proto.verify_certificate_hash_size(); ++i) {
     ParseContext::Scope scope(context, "verify_certificate_hash", i);
     const auto hash = HashFromHex(proto.verify_certificate_hash(i));
     if (!hash.has_value()) {
-      context.Error(absl::StrCat("Invalid hex-encoded SHA-256 ",
-                                 proto.verify_certificate_hash(i)));
+      context.Error(absl::StrCat("Invalid hex-encoded SHA-256 ", proto.verify_certificate_hash(i)));
     } else {
       out->certificate_hashes.push_back(*hash);
     }
@@ -102,26 +99,23 @@ void ParsePins(const tls::CertificateValidationContext& proto,
   for (int i = 0; i < proto.verify_certificate_spki_size(); ++i) {
     ParseContext::Scope scope(context, "verify_certificate_spki", i);
     std::string hash;
-    if (!absl::Base64Unescape(proto.verify_certificate_spki(i), &hash) ||
-        hash.size() != 32) {
-      context.Error(absl::StrCat("Invalid base64-encoded SHA-256 ",
-                                 proto.verify_certificate_spki(i)));
+    if (!absl::Base64Unescape(proto.verify_certificate_spki(i), &hash) || hash.size() != 32) {
+      context.Error(
+          absl::StrCat("Invalid base64-encoded SHA-256 ", proto.verify_certificate_spki(i)));
     } else {
       out->spki_hashes.push_back(std::move(hash));
     }
   }
 }
 
-void ParseCustomValidator(
-    const envoy::config::core::v3::TypedExtensionConfig& proto,
-    ValidationContext* out, ParseContext& context) {
+void ParseCustomValidator(const envoy::config::core::v3::TypedExtensionConfig& proto,
+                          ValidationContext* out, ParseContext& context) {
   ParseContext::Scope scope(context, "custom_validator_config");
   const Extension extension = ParseExtension(proto, context);
   tls::SPIFFECertValidatorConfig spiffe;
   if (extension.type_name() != spiffe.GetDescriptor()->full_name()) {
-    return context.Error(absl::StrCat("certificate validator ",
-                                      extension.type_url,
-                                      " is not supported"));
+    return context.Error(
+        absl::StrCat("certificate validator ", extension.type_url, " is not supported"));
   }
   ParseContext::Scope inner(context, "typed_config");
   if (!DecodeInto(extension, &spiffe, context)) return;
@@ -131,9 +125,8 @@ void ParseCustomValidator(
     const auto& domain = spiffe.trust_domains(i);
     for (const TrustDomain& known : out->trust_domains) {
       if (known.name == domain.name()) {
-        context.Error(absl::StrCat(
-            "Multiple trust bundles are given for one trust domain for ",
-            domain.name()));
+        context.Error(absl::StrCat("Multiple trust bundles are given for one trust domain for ",
+                                   domain.name()));
       }
     }
     out->trust_domains.push_back(
@@ -143,8 +136,7 @@ void ParseCustomValidator(
 
 }  // namespace
 
-DataSource ParseDataSource(const DataSourceProto& proto,
-                           ParseContext& context) {
+DataSource ParseDataSource(const DataSourceProto& proto, ParseContext& context) {
   DataSource out;
   out.watched_directory = proto.watched_directory().path();
   out.set = true;
@@ -168,9 +160,8 @@ DataSource ParseDataSource(const DataSourceProto& proto,
     case DataSourceProto::kEnvironmentVariable: {
       const char* value = std::getenv(proto.environment_variable().c_str());
       if (value == nullptr) {
-        context.ErrorAt("environment_variable",
-                        absl::StrCat("Environment variable doesn't exist: ",
-                                     proto.environment_variable()));
+        context.ErrorAt("environment_variable", absl::StrCat("Environment variable doesn't exist: ",
+                                                             proto.environment_variable()));
       } else {
         out.bytes = value;
       }
@@ -183,21 +174,19 @@ DataSource ParseDataSource(const DataSourceProto& proto,
   return out;
 }
 
-TlsCertificate ParseTlsCertificate(const tls::TlsCertificate& proto,
-                                   ParseContext& context) {
+TlsCertificate ParseTlsCertificate(const tls::TlsCertificate& proto, ParseContext& context) {
   TlsCertificate out;
-  out.certificate_chain =
-      Sub("certificate_chain", proto.certificate_chain(), context);
+  out.certificate_chain = Sub("certificate_chain", proto.certificate_chain(), context);
   out.private_key = Sub("private_key", proto.private_key(), context);
   out.pkcs12 = Sub("pkcs12", proto.pkcs12(), context);
   out.password = Sub("password", proto.password(), context);
   out.ocsp_staple = Sub("ocsp_staple", proto.ocsp_staple(), context);
   out.watched_directory = proto.watched_directory().path();
   if (proto.has_private_key_provider()) {
-    context.ErrorAt("private_key_provider",
-                    absl::StrCat("private key provider ",
-                                 proto.private_key_provider().provider_name(),
-                                 " is not supported"));
+    context.ErrorAt(
+        "private_key_provider",
+        absl::StrCat("private key provider ", proto.private_key_provider().provider_name(),
+                     " is not supported"));
   }
   if (proto.signed_certificate_timestamp_size() != 0) {
     context.NotHonoured("signed_certificate_timestamp");
@@ -205,8 +194,8 @@ TlsCertificate ParseTlsCertificate(const tls::TlsCertificate& proto,
   return out;
 }
 
-ValidationContext ParseValidationContext(
-    const tls::CertificateValidationContext& proto, ParseContext& context) {
+ValidationContext ParseValidationContext(const tls::CertificateValidationContext& proto,
+                                         ParseContext& context) {
   ValidationContext out;
   out.trusted_ca = Sub("trusted_ca", proto.trusted_ca(), context);
   out.system_roots = proto.has_system_root_certs();
@@ -217,8 +206,7 @@ ValidationContext ParseValidationContext(
   out.only_verify_leaf_crl = proto.only_verify_leaf_cert_crl();
   out.allow_expired = proto.allow_expired_certificate();
   out.accept_untrusted =
-      proto.trust_chain_verification() ==
-      tls::CertificateValidationContext::ACCEPT_UNTRUSTED;
+      proto.trust_chain_verification() == tls::CertificateValidationContext::ACCEPT_UNTRUSTED;
   if (proto.has_max_verify_depth()) {
     out.max_verify_depth = proto.max_verify_depth().value();
   }
@@ -234,35 +222,34 @@ ValidationContext ParseValidationContext(
   return out;
 }
 
-SessionTicketKeys ParseSessionTicketKeys(
-    const tls::TlsSessionTicketKeys& proto, ParseContext& context) {
+SessionTicketKeys ParseSessionTicketKeys(const tls::TlsSessionTicketKeys& proto,
+                                         ParseContext& context) {
   SessionTicketKeys out;
   for (int i = 0; i < proto.keys_size(); ++i) {
     ParseContext::Scope scope(context, "keys", i);
     DataSource key = ParseDataSource(proto.keys(i), context);
     if (key.set && key.bytes.size() != 80) {
-      context.Error(
-          absl::StrCat("Incorrect TLS session ticket key length. Length ",
-                       key.bytes.size(), ", expected length 80."));
+      context.Error(absl::StrCat("Incorrect TLS session ticket key length. Length ",
+                                 key.bytes.size(), ", expected length 80."));
     }
     out.keys.push_back(std::move(key));
   }
   return out;
 }
 
-SecretRef ParseSecretRef(const tls::SdsSecretConfig& proto,
-                         ParseContext& context) {
+SecretRef ParseSecretRef(const tls::SdsSecretConfig& proto, ParseContext& context) {
   SecretRef out;
   out.name = proto.name();
   if (proto.has_sds_config()) {
     ParseContext::Scope scope(context, "sds_config");
     out.source = ParseConfigSource(proto.sds_config(), context);
+  } else if (context.known_secrets() != nullptr && !context.known_secrets()->contains(out.name)) {
+    context.Error(absl::StrCat("Unknown static secret: ", out.name));
   }
   return out;
 }
 
-ValidationContext MergeValidation(const ValidationContext& base,
-                                  const ValidationContext& dynamic) {
+ValidationContext MergeValidation(const ValidationContext& base, const ValidationContext& dynamic) {
   ValidationContext out = base;
   const auto take = [](const DataSource& from, DataSource* to) {
     if (from.set) *to = from;
@@ -308,8 +295,8 @@ std::vector<std::string> ValidationContext::Files() const {
   return files;
 }
 
-absl::StatusOr<std::shared_ptr<const Secret>> Secret::Parse(
-    const tls::Secret& proto, ParseContext& context) {
+absl::StatusOr<std::shared_ptr<const Secret>> Secret::Parse(const tls::Secret& proto,
+                                                            ParseContext& context) {
   const size_t before = context.error_count();
   auto out = std::make_shared<Secret>();
   out->name = proto.name();
@@ -317,8 +304,7 @@ absl::StatusOr<std::shared_ptr<const Secret>> Secret::Parse(
   switch (proto.type_case()) {
     case tls::Secret::kTlsCertificate: {
       ParseContext::Scope scope(context, "tls_certificate");
-      TlsCertificate certificate =
-          ParseTlsCertificate(proto.tls_certificate(), context);
+      TlsCertificate certificate = ParseTlsCertificate(proto.tls_certificate(), context);
       if (context.error_count() == before) {
         context.Error(CheckCertificate(certificate));
       }
@@ -332,14 +318,12 @@ absl::StatusOr<std::shared_ptr<const Secret>> Secret::Parse(
     }
     case tls::Secret::kSessionTicketKeys: {
       ParseContext::Scope scope(context, "session_ticket_keys");
-      out->value =
-          ParseSessionTicketKeys(proto.session_ticket_keys(), context);
+      out->value = ParseSessionTicketKeys(proto.session_ticket_keys(), context);
       break;
     }
     case tls::Secret::kGenericSecret: {
       ParseContext::Scope scope(context, "generic_secret");
-      out->value = GenericSecret{
-          Sub("secret", proto.generic_secret().secret(), context)};
+      out->value = GenericSecret{Sub("secret", proto.generic_secret().secret(), context)};
       if (proto.generic_secret().secrets_size() != 0) {
         context.NotHonoured("secrets");
       }
