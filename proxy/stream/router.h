@@ -44,6 +44,8 @@ class RouterHost {
   virtual void MutateResponseHeaders(Headers& headers, const xds::WeightedCluster* weighted) = 0;
   // Bytes of request body that may be kept for a retry.
   virtual uint64_t retry_buffer_limit() = 0;
+  // The router adds no x-envoy-* headers (Router.suppress_envoy_headers).
+  virtual bool suppress_envoy_headers() { return false; }
   // True when the client is trusted to steer by x-envoy-* request headers.
   virtual bool internal_request() = 0;
   // The connection manager's idle timeout of this stream was replaced by the route's (0: none).

@@ -20,6 +20,7 @@ std::shared_ptr<ClusterShared> MakeShared(const xds::Cluster& config, StatStore&
   shared->internal = stats.Register(absl::StrCat(prefix, "internal."), AnswerStatSchema());
   shared->external = stats.Register(absl::StrCat(prefix, "external."), AnswerStatSchema());
   shared->canary = stats.Register(absl::StrCat(prefix, "canary."), AnswerStatSchema());
+  shared->retry = stats.Register(absl::StrCat(prefix, "retry."), AnswerStatSchema());
   shared->breakers_default = stats.Register(absl::StrCat(prefix, "circuit_breakers.default."),
                                             BreakerStatSchema(config.track_remaining_default));
   shared->breakers_high = stats.Register(absl::StrCat(prefix, "circuit_breakers.high."),

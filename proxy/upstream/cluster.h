@@ -42,6 +42,7 @@ struct ClusterShared {
   const StatBlock* internal = nullptr;  // AnswerStat
   const StatBlock* external = nullptr;  // AnswerStat
   const StatBlock* canary = nullptr;    // AnswerStat
+  const StatBlock* retry = nullptr;     // AnswerStat
   const StatBlock* tls = nullptr;       // ClusterTlsStat; null without TLS
   const StatBlock* breakers_default = nullptr;  // BreakerStat
   const StatBlock* breakers_high = nullptr;     // BreakerStat

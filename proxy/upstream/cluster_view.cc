@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "proxy/upstream/upstream_connection.h"
+#include "xds/tls.h"
 
 namespace remora::proxy {
 namespace {
@@ -190,23 +191,26 @@ void ClusterView::ReportImmediateFail(HostPools& host) {
   if (owner_->mail().immediate_fail) owner_->mail().immediate_fail(name(), host.host);
 }
 
+const StatScope<AnswerStat>& ClusterView::Answers(StatScope<AnswerStat>& scope,
+                                                  const StatBlock& block) {
+  if (!scope) scope = StatScope<AnswerStat>(owner_->stats().Cells(block));
+  return scope;
+}
+
 const StatScope<AnswerStat>& ClusterView::internal_answers() {
-  if (!internal_) {
-    internal_ = StatScope<AnswerStat>(owner_->stats().Cells(*cluster_->shared->internal));
-  }
-  return internal_;
+  return Answers(internal_, *cluster_->shared->internal);
 }
 
 const StatScope<AnswerStat>& ClusterView::external_answers() {
-  if (!external_) {
-    external_ = StatScope<AnswerStat>(owner_->stats().Cells(*cluster_->shared->external));
-  }
-  return external_;
+  return Answers(external_, *cluster_->shared->external);
 }
 
 const StatScope<AnswerStat>& ClusterView::canary_answers() {
-  if (!canary_) canary_ = StatScope<AnswerStat>(owner_->stats().Cells(*cluster_->shared->canary));
-  return canary_;
+  return Answers(canary_, *cluster_->shared->canary);
+}
+
+const StatScope<AnswerStat>& ClusterView::retry_answers() {
+  return Answers(retry_, *cluster_->shared->retry);
 }
 
 }  // namespace remora::proxy

@@ -77,6 +77,8 @@ class ClusterView {
   const StatScope<AnswerStat>& internal_answers();
   const StatScope<AnswerStat>& external_answers();
   const StatScope<AnswerStat>& canary_answers();
+  // Answers that were not passed on because the request was tried again.
+  const StatScope<AnswerStat>& retry_answers();
 
   size_t connections() const { return connections_; }
   bool removed() const { return removed_; }
@@ -98,6 +100,8 @@ class ClusterView {
   void OnSomethingEnded() {
     if (removed_ || !parting_.empty()) owner_->WantSweep();
   }
+  // Cells are made when something is first counted.
+  const StatScope<AnswerStat>& Answers(StatScope<AnswerStat>& scope, const StatBlock& block);
   void SweepParting();
   void Part(std::unique_ptr<HostPools> pools);
 
@@ -108,6 +112,7 @@ class ClusterView {
   StatScope<AnswerStat> internal_;
   StatScope<AnswerStat> external_;
   StatScope<AnswerStat> canary_;
+  StatScope<AnswerStat> retry_;
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<HostPools>> pools_;
   std::vector<std::unique_ptr<HostPools>> parting_;  // hosts that left, pools of old settings
   size_t connections_ = 0;

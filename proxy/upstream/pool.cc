@@ -109,7 +109,6 @@ void HttpPool::Fail(StreamLease* lease, const PoolFailure& failure) {
 bool HttpPool::Attach(StreamLease* lease, UpstreamConnection* connection) {
   health::Ticket ticket = view_->breakers(priority_).TryTake(Resource::kRequests);
   if (!ticket) {
-    view_->stats().Add(ClusterStat::kRqPendingOverflow);
     view_->stats().Add(ClusterStat::kRqActiveOverflow);
     Fail(lease, PoolFailure{PoolFailureKind::kOverflow, {}});
     return true;
@@ -205,7 +204,9 @@ void HttpPool::Unlink(UpstreamConnection* connection) {
 void HttpPool::Remove(UpstreamConnection* connection) {
   Unlink(connection);
   connection->state_ = State::kClosed;
-  view_->loop().graveyard().Bury(std::unique_ptr<UpstreamConnection>(connection));
+  if (connection->holds_ == 0) {
+    view_->loop().graveyard().Bury(std::unique_ptr<UpstreamConnection>(connection));
+  }
   view_->OnSomethingEnded();
 }
 

@@ -75,7 +75,6 @@ void TcpLease::OnConnected() {
   stats.Sub(ClusterStat::kRqPendingActive);
   request_ticket_ = view.breakers(priority_).TryTake(health::Resource::kRequests);
   if (!request_ticket_) {
-    stats.Add(ClusterStat::kRqPendingOverflow);
     stats.Add(ClusterStat::kRqActiveOverflow);
     User* user = user_;
     pending_counted_ = false;

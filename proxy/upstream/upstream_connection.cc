@@ -33,7 +33,8 @@ UpstreamConnection::UpstreamConnection(HttpPool* pool, health::Ticket ticket)
           [](void* self) { static_cast<UpstreamConnection*>(self)->OnAgeTimer(); }, this),
       keepalive_timer_(
           &pool->view().loop().timers(),
-          [](void* self) { static_cast<UpstreamConnection*>(self)->OnKeepaliveTimer(); }, this) {
+          [](void* self) { static_cast<UpstreamConnection*>(self)->OnKeepaliveTimer(); }, this),
+      loop_(&pool->view().loop()) {
   const xds::UpstreamHttpOptions& http = view().config().http;
   if (http.common.max_requests_per_connection != 0) {
     remaining_requests_ = http.common.max_requests_per_connection;
@@ -53,6 +54,13 @@ UpstreamConnection::UpstreamConnection(HttpPool* pool, health::Ticket ticket)
 }
 
 UpstreamConnection::~UpstreamConnection() = default;
+
+void ConnectionHold::Release() {
+  UpstreamConnection* connection = std::exchange(connection_, nullptr);
+  if (connection == nullptr || --connection->holds_ != 0) return;
+  if (connection->state_ != UpstreamConnection::kClosed) return;
+  connection->loop_->graveyard().Bury(std::unique_ptr<UpstreamConnection>(connection));
+}
 
 ClusterView& UpstreamConnection::view() { return pool_->view(); }
 const StatScope<ClusterStat>& UpstreamConnection::stats() { return pool_->view().stats(); }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "proxy/base/graveyard.h"
 #include "proxy/base/timer.h"
@@ -47,6 +48,7 @@ class UpstreamConnection final : public Mortal,
  private:
   friend class HttpPool;
   friend class StreamLease;
+  friend class ConnectionHold;
 
   // ConnectionEvents
   void OnConnected() override;
@@ -120,6 +122,32 @@ class UpstreamConnection final : public Mortal,
   bool drain_ = false;
   bool protocol_error_ = false;
   bool listed_ = false;
+  uint32_t holds_ = 0;
+  Loop* loop_;
+};
+
+// Keeps an UpstreamConnection in memory, closed or not: what a log entry says of it (addresses, TLS)
+// stays readable. A plain count; move-only.
+class ConnectionHold {
+ public:
+  ConnectionHold() = default;
+  explicit ConnectionHold(UpstreamConnection* connection) : connection_(connection) {
+    if (connection_ != nullptr) ++connection_->holds_;
+  }
+  ConnectionHold(ConnectionHold&& other) noexcept
+      : connection_(std::exchange(other.connection_, nullptr)) {}
+  ConnectionHold& operator=(ConnectionHold&& other) noexcept {
+    if (this != &other) {
+      Release();
+      connection_ = std::exchange(other.connection_, nullptr);
+    }
+    return *this;
+  }
+  ~ConnectionHold() { Release(); }
+  void Release();
+
+ private:
+  UpstreamConnection* connection_ = nullptr;
 };
 
 }  // namespace remora::proxy

@@ -1,0 +1,319 @@
+#include "proxy/stream/router.h"
+
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/time/time.h"
+#include "proxy/stream/router_exchange.h"
+#include "proxy/upstream/worker_view.h"
+#include "xds/tls.h"
+
+namespace remora::proxy {
+namespace {
+
+bool RejectedByRetry(const void* retry, const lb::HostEntry& entry) {
+  return static_cast<const Retry*>(retry)->Rejects(entry);
+}
+
+absl::string_view WithoutPort(absl::string_view host) {
+  if (!host.empty() && host[0] == '[') {
+    const size_t end = host.find(']');
+    return end == absl::string_view::npos ? host : host.substr(1, end - 1);
+  }
+  return host.substr(0, host.find(':'));
+}
+
+}  // namespace
+
+std::unique_ptr<Router> Router::Create() { return std::make_unique<Exchange>(); }
+
+void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bool /*upgrade*/) {
+  host_ = host;
+  headers_ = headers;
+  action_ = host->route().forward();
+  body_seen_ = !end;
+  if (!FindCluster()) return;
+  info().attempt_count = attempts_ = 1;
+  grpc_ = IsGrpcRequest(*headers);
+  internal_ = headers->Value(HeaderId::kXEnvoyInternal) == "true";
+  if (DropsOverload()) return;
+
+  if (!action_->hash_policies.empty()) {
+    hash_ = HashOfRequest(action_->hash_policies, *headers, info(), &cookies_);
+  }
+  const lb::Choice choice = PickHost();
+  if (!choice) {
+    info().flags.Add(ResponseFlag::kNoHealthyUpstream);
+    Charge(503, nullptr);
+    Give(503, "no healthy upstream", "no_healthy_upstream");
+    return;
+  }
+  // The server name is the client's, before the route rewrites the host.
+  const PoolKey key = KeyFor(choice);
+  PrepareHeaders();
+  if (end) RequestEnded();
+  StartAttempt(choice, key);
+}
+
+absl::string_view Exchange::ChooseClusterName() {
+  switch (action_->cluster_by) {
+    case xds::ForwardAction::ClusterBy::kName:
+      return action_->cluster;
+    case xds::ForwardAction::ClusterBy::kHeader:
+      return headers_->Get(action_->cluster).value_or(absl::string_view());
+    case xds::ForwardAction::ClusterBy::kWeights:
+      weighted_ = ChooseWeighted();
+      if (weighted_ == nullptr) return {};
+      return weighted_->cluster_header.empty()
+                 ? absl::string_view(weighted_->name)
+                 : headers_->Get(weighted_->cluster_header).value_or(absl::string_view());
+    case xds::ForwardAction::ClusterBy::kPlugin:
+      return {};
+  }
+  return {};
+}
+
+const xds::WeightedCluster* Exchange::ChooseWeighted() {
+  uint64_t total = 0;
+  for (const xds::WeightedCluster& cluster : action_->weighted) total += cluster.weight;
+  if (total == 0) return nullptr;
+  uint64_t draw = host_->random();
+  if (!action_->weight_header.empty()) {
+    uint64_t given = 0;
+    if (absl::SimpleAtoi(headers_->Get(action_->weight_header).value_or(""), &given)) draw = given;
+  } else if (action_->weight_by_hash_policy && !action_->hash_policies.empty()) {
+    draw = HashOfRequest(action_->hash_policies, *headers_, info(), &cookies_).value_or(draw);
+    cookies_.count = 0;  // made once more, the same, when the host is picked
+  }
+  uint64_t at = draw % total;
+  for (const xds::WeightedCluster& cluster : action_->weighted) {
+    if (at < cluster.weight) return &cluster;
+    at -= cluster.weight;
+  }
+  return nullptr;
+}
+
+bool Exchange::FindCluster() {
+  const absl::string_view name = ChooseClusterName();
+  ClusterView* view = host_->view().FindCluster(name);
+  if (view == nullptr) {
+    info().flags.Add(ResponseFlag::kNoClusterFound);
+    Give(action_->cluster_not_found_status, {}, "cluster_not_found");
+    return false;
+  }
+  cluster_ = ClusterRef(view);
+  Arena& arena = host_->arena();
+  info().upstream_cluster = arena.Copy(view->config().stat_name());
+  info().upstream_cluster_raw = arena.Copy(view->config().name);
+  return true;
+}
+
+bool Exchange::DropsOverload() {
+  const auto& drop = cluster_->cluster().drop_overload;
+  if (!drop.has_value() || drop->share.numerator == 0) return false;
+  const bool always = drop->share.numerator >= drop->share.denominator;
+  if (!always && !drop->share.Includes(host_->random())) return false;
+  info().flags.Add(always ? ResponseFlag::kUnconditionalDropOverload : ResponseFlag::kDropOverload);
+  Charge(503, nullptr);
+  if (always) {
+    Give(503, "unconditional drop overload", "unconditional_drop_overload",
+         "x-envoy-unconditional-drop-overload");
+  } else {
+    Give(503, "drop overload", "drop_overload", "x-envoy-drop-overload");
+  }
+  return true;
+}
+
+lb::Choice Exchange::PickHost() {
+  lb::PickContext context(host_->view().random(), lb::TimePoint(host_->loop().now_ns()));
+  context.has_hash = hash_.has_value();
+  context.hash = hash_.value_or(0);
+  context.cluster_rq_active = cluster_->breakers(priority()).counter(health::Resource::kRequests);
+  if (attempts_ > 1) {
+    context.predicate = {&RejectedByRetry, &retry_};
+    context.max_reselections = retry_.max_reselections();
+  }
+  return cluster_->Pick(context);
+}
+
+PoolKey Exchange::KeyFor(const lb::Choice& choice) {
+  using Config = xds::UpstreamHttpOptions::Protocol;
+  PoolKey key;
+  switch (cluster_->config().http.protocol) {
+    case Config::kHttp1:
+      key.protocol = UpstreamProtocol::kHttp1;
+      break;
+    case Config::kHttp2:
+      key.protocol = UpstreamProtocol::kHttp2;
+      break;
+    case Config::kUseDownstream:
+      key.protocol = info().protocol == Protocol::kHttp2 ? UpstreamProtocol::kHttp2
+                                                         : UpstreamProtocol::kHttp1;
+      break;
+    case Config::kAuto:
+      key.protocol = UpstreamProtocol::kAuto;
+      break;
+  }
+  key.priority = priority();
+  key.transport = cluster_->TransportIndex(*choice.entry);
+  key.sni = SniFor(choice);
+  return key;
+}
+
+absl::string_view Exchange::SniFor(const lb::Choice& choice) {
+  const xds::UpstreamHttpOptions& http = cluster_->config().http;
+  if (http.auto_sni) {
+    absl::string_view host = headers_->authority();
+    if (!http.override_auto_sni_header.empty()) {
+      const auto other = headers_->Get(http.override_auto_sni_header);
+      if (other.has_value() && !other->empty()) host = *other;
+    }
+    host = WithoutPort(host);
+    // A server name is a name: literals are not sent (RFC 6066 section 3).
+    return Address::FromIp(host, 0).has_value() ? absl::string_view() : host;
+  }
+  const xds::UpstreamTransport& transport =
+      *cluster_->transport(cluster_->TransportIndex(*choice.entry)).config;
+  if (transport.tls != nullptr && transport.tls->auto_host_sni) {
+    return choice.entry->attributes->hostname;
+  }
+  return {};
+}
+
+void Exchange::PrepareHeaders() {
+  timeouts_ = ReadTimeouts(*action_, *headers_, grpc_);
+  WriteTimeouts(timeouts_, *action_, 0, adds_headers(), grpc_, *headers_);
+  headers_->Remove(HeaderId::kXEnvoyUpstreamAltStatName);
+  headers_->Remove(HeaderId::kXEnvoyHedgeOnPerTryTimeout);
+  if (host_->virtual_host().include_request_attempt_count) {
+    headers_->SetReference(HeaderId::kXEnvoyAttemptCount, "1");
+  }
+  host_->MutateRequestHeaders(*headers_, weighted_);
+  RewriteHost(*action_, weighted_, info(), adds_headers(), *headers_);
+  RewritePath(host_->route(), info(), adds_headers(), *headers_);
+  EnsureScheme(info().downstream != nullptr && info().downstream->tls != nullptr, *headers_);
+  retry_.Begin(action_->retry.has_value() ? &*action_->retry : nullptr, *headers_);
+  if (action_->idle_timeout.has_value()) {
+    host_->SetIdleTimeout(absl::ToInt64Nanoseconds(*action_->idle_timeout));
+  }
+}
+
+void Exchange::StartAttempt(const lb::Choice& choice, const PoolKey& key) {
+  if (retry_.enabled()) retry_.Tried(choice.host);
+  pin_ = host_->view().Pin();
+  attempt_.reset(new Attempt(this));
+  for (uint32_t i = 0; i < response_pauses_; ++i) attempt_->PauseResponse();
+  Attempt::Start start;
+  start.cluster = cluster_.get();
+  start.choice = choice;
+  start.key = key;
+  start.headers = headers_;
+  start.end = !body_seen_;
+  start.info = &info();
+  start.arena = &host_->arena();
+  start.idle_ms = timeouts_.per_try_idle_ms;
+  Attempt& attempt = *attempt_;
+  attempt.Begin(start);
+  // A failure from inside may have ended everything.
+  if (attempt_.get() != &attempt || attempts_ == 1) return;
+  if (kept_.empty() && !request_ended_) return;
+  Body again;
+  again.AppendShared(kept_);
+  if (!again.empty() || (body_seen_ && trailers_ == nullptr && request_ended_)) {
+    attempt.SendBody(again, request_ended_ && trailers_ == nullptr);
+  }
+  if (attempt_.get() == &attempt && trailers_ != nullptr) attempt.SendTrailers(trailers_);
+}
+
+// True unless the exchange ended because of it.
+bool Exchange::KeepBody(const Body& body) {
+  if (!keeps_body()) return true;
+  if (kept_.size() + body.size() <= host_->retry_buffer_limit()) {
+    kept_.AppendShared(body);
+    return true;
+  }
+  // Too much to keep: this try is the last one.
+  stats().Add(ClusterStat::kRetryOrShadowAbandoned);
+  retry_.Reset();
+  kept_.Clear();
+  if (attempt_ != nullptr) return true;
+  Give(507, "exceeded request buffer limit while retrying upstream",
+       "request_payload_exceeded_retry_buffer_limit");
+  return false;
+}
+
+void Exchange::OnRequestBody(Body& body, bool end) {
+  if (host_ == nullptr) return;
+  if (!KeepBody(body)) return;
+  if (end) RequestEnded();
+  if (attempt_ != nullptr) attempt_->SendBody(body, end);
+}
+
+void Exchange::OnRequestTrailers(Headers* trailers) {
+  if (host_ == nullptr) return;
+  trailers_ = trailers;
+  RequestEnded();
+  if (attempt_ != nullptr) attempt_->SendTrailers(trailers);
+}
+
+void Exchange::RequestEnded() {
+  request_ended_ = true;
+  request_end_ms_ = now_ms();
+  if (timeouts_.global_ms > 0) {
+    response_timer_.emplace(
+        &host_->loop().timers(), [](void* self) { static_cast<Exchange*>(self)->OnResponseTimer(); },
+        this);
+    response_timer_->StartMs(timeouts_.global_ms);
+  }
+  if (attempt_ != nullptr && attempt_->ready() && !attempt_->headers_received() &&
+      timeouts_.per_try_ms > 0) {
+    attempt_->StartPerTryTimer(timeouts_.per_try_ms);
+  }
+}
+
+void Exchange::PauseResponse() {
+  ++response_pauses_;
+  if (attempt_ != nullptr) attempt_->PauseResponse();
+}
+
+void Exchange::ResumeResponse() {
+  if (response_pauses_ == 0) return;
+  --response_pauses_;
+  if (attempt_ != nullptr) attempt_->ResumeResponse();
+}
+
+void Exchange::DropAttempt() {
+  if (attempt_ == nullptr) return;
+  Attempt::Drop(std::move(attempt_), host_->loop());
+  if (std::exchange(request_paused_, false)) host_->ResumeRequest();
+}
+
+void Exchange::StopTimers() {
+  response_timer_.reset();
+  backoff_timer_.reset();
+}
+
+void Exchange::Cancel() {
+  if (host_ == nullptr) return;
+  StopTimers();
+  request_paused_ = false;
+  DropAttempt();
+  hold_.Release();
+  retry_.Reset();
+  kept_.Clear();
+  cluster_.Release();
+  pin_.Release();
+  host_ = nullptr;
+  action_ = nullptr;
+  weighted_ = nullptr;
+  headers_ = trailers_ = nullptr;
+  timeouts_ = RequestTimeouts();
+  cookies_.count = 0;
+  hash_.reset();
+  request_end_ms_ = -1;
+  attempts_ = response_pauses_ = 0;
+  grpc_ = internal_ = timeout_retry_ = body_seen_ = false;
+  request_ended_ = response_started_ = grpc_success_open_ = false;
+}
+
+}  // namespace remora::proxy

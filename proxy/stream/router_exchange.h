@@ -1,0 +1,128 @@
+#ifndef REMORA_PROXY_STREAM_ROUTER_EXCHANGE_H_
+#define REMORA_PROXY_STREAM_ROUTER_EXCHANGE_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "proxy/base/timer.h"
+#include "proxy/stream/attempt.h"
+#include "proxy/stream/retry.h"
+#include "proxy/stream/router.h"
+#include "proxy/stream/router_hash.h"
+#include "proxy/stream/router_headers.h"
+#include "proxy/upstream/cluster_view.h"
+
+namespace remora::proxy {
+
+// The router of one exchange (router.h says what it is for). At most one attempt is under way; between
+// two attempts a back-off timer runs.
+//
+// The request's side is in router.cc, the response's in router_response.cc.
+class Exchange final : public Router, private AttemptEvents {
+ public:
+  Exchange() = default;
+  ~Exchange() override { Cancel(); }
+
+  void OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bool upgrade) override;
+  void OnRequestBody(Body& body, bool end) override;
+  void OnRequestTrailers(Headers* trailers) override;
+  void PauseResponse() override;
+  void ResumeResponse() override;
+  void Cancel() override;
+
+ private:
+  // AttemptEvents
+  void OnAttemptReady(Attempt& attempt) override;
+  void OnAttemptInterim(Attempt& attempt, Headers* headers) override;
+  void OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) override;
+  void OnAttemptBody(Attempt& attempt, Body& body, bool end) override;
+  void OnAttemptTrailers(Attempt& attempt, Headers* trailers) override;
+  void OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
+                       absl::string_view transport_reason) override;
+  void OnAttemptTimeout(Attempt& attempt, Limit limit) override;
+  void OnAttemptBlocked() override;
+  void OnAttemptDrained() override;
+
+  // Request.
+  absl::string_view ChooseClusterName();
+  const xds::WeightedCluster* ChooseWeighted();
+  bool FindCluster();
+  bool DropsOverload();
+  lb::Choice PickHost();
+  PoolKey KeyFor(const lb::Choice& choice);
+  absl::string_view SniFor(const lb::Choice& choice);
+  void PrepareHeaders();
+  void StartAttempt(const lb::Choice& choice, const PoolKey& key);
+  void RequestEnded();
+  bool KeepBody(const Body& body);
+  bool keeps_body() const { return retry_.enabled() && !response_started_; }
+
+  // Retries.
+  bool RetryAfterFailure(AttemptFailure failure, bool timed_out);
+  bool RetryAfterAnswer(const Headers& headers);
+  bool Granted(Retry::Verdict verdict);
+  void ScheduleRetry(bool timed_out);
+  void TryAgain();
+
+  // Response.
+  void StartTimers(Attempt& attempt);
+  void OnResponseTimer();
+  void ReportAnswer(const Headers& headers);
+  void CountAnswerOfHost(const Headers& headers, bool end);
+  void Charge(int status, const Headers* headers);
+  void ChargeFailure(int status);
+  void ResponseCompleted();
+  void EditResponse(Headers& headers);
+  void AddServiceTime(Headers& headers);
+  // Ends the exchange with an answer of our own, or, once the response has begun, by abandoning it.
+  void Give(int status, absl::string_view body, absl::string_view details,
+            absl::string_view marker_header = {});
+  void GiveTimeout(absl::string_view details);
+  void DropAttempt();
+  void StopTimers();
+
+  StatScope<ClusterStat> stats() const { return cluster_->stats(); }
+  StreamInfo& info() { return host_->info(); }
+  health::RoutingPriority priority() const {
+    return action_->high_priority ? health::RoutingPriority::kHigh
+                                  : health::RoutingPriority::kDefault;
+  }
+  int64_t now_ms() { return host_->loop().now_ns() / 1000000; }
+  bool adds_headers() { return !host_->suppress_envoy_headers(); }
+
+  RouterHost* host_ = nullptr;  // null: idle
+  const xds::ForwardAction* action_ = nullptr;
+  const xds::WeightedCluster* weighted_ = nullptr;
+  ClusterRef cluster_;
+  Headers* headers_ = nullptr;
+  Headers* trailers_ = nullptr;
+  std::unique_ptr<Attempt> attempt_;
+  // Of the attempt that answered, for what a log tells of its connection.
+  ConnectionHold hold_;
+  // What was picked stays valid while an attempt needs it; the stream's own pin may be older.
+  SnapshotPin pin_;
+  Retry retry_;
+  Body kept_;  // the request's body so far, when a retry may need it
+  RequestTimeouts timeouts_;
+  CookiesToSet cookies_;
+  std::optional<uint64_t> hash_;
+  std::optional<Timer> response_timer_;
+  std::optional<Timer> backoff_timer_;
+  int64_t request_end_ms_ = -1;
+  uint32_t attempts_ = 0;
+  uint32_t response_pauses_ = 0;
+  bool grpc_ = false;
+  bool internal_ = false;
+  bool timeout_retry_ = false;
+  bool body_seen_ = false;  // the request has a body (or trailers)
+  bool request_ended_ = false;
+  bool response_started_ = false;
+  bool grpc_success_open_ = false;  // the trailers will tell whether the host did well
+  bool request_paused_ = false;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_STREAM_ROUTER_EXCHANGE_H_

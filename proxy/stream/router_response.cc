@@ -1,0 +1,335 @@
+#include <utility>
+
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "proxy/stream/router_exchange.h"
+#include "proxy/upstream/worker_view.h"
+
+namespace remora::proxy {
+namespace {
+
+void CountHost(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+std::optional<int> GrpcStatusOf(const Headers& headers) {
+  const auto text = headers.Get(HeaderId::kGrpcStatus);
+  int status = 0;
+  if (!text.has_value() || !absl::SimpleAtoi(*text, &status)) return std::nullopt;
+  return status;
+}
+
+}  // namespace
+
+void Exchange::OnAttemptReady(Attempt& attempt) {
+  if (action_->auto_host_rewrite && !attempt.entry()->attributes->hostname.empty()) {
+    SetAuthority(attempt.entry()->attributes->hostname, action_->append_x_forwarded_host,
+                 adds_headers(), *headers_);
+  }
+  if (request_ended_ && timeouts_.per_try_ms > 0) attempt.StartPerTryTimer(timeouts_.per_try_ms);
+}
+
+void Exchange::OnAttemptInterim(Attempt& /*attempt*/, Headers* headers) {
+  Charge(headers->status(), headers);
+  // Something of this answer is on its way: no other answer may replace it.
+  retry_.Reset();
+  kept_.Clear();
+  host_->OnUpstreamInterim(headers);
+}
+
+void Exchange::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
+  ReportAnswer(*headers);
+  if (retry_.enabled() && RetryAfterAnswer(*headers)) return;
+  retry_.Reset();
+  kept_.Clear();
+  response_started_ = true;
+  EditResponse(*headers);
+  if (adds_headers()) AddServiceTime(*headers);
+  Charge(headers->status(), headers);
+  CountAnswerOfHost(*headers, end);
+  for (size_t i = 0; i < cookies_.count; ++i) {
+    headers->AddReference(HeaderId::kSetCookie, cookies_.values[i]);
+  }
+  info().response_code_details = "via_upstream";
+  info().response_code = headers->status();
+  host_->MutateResponseHeaders(*headers, weighted_);
+  hold_ = attempt.TakeHold();
+  if (end) ResponseCompleted();
+  host_->OnUpstreamHeaders(headers, end);
+}
+
+void Exchange::OnAttemptBody(Attempt& /*attempt*/, Body& body, bool end) {
+  if (end) {
+    // A gRPC answer without trailers is no success.
+    if (std::exchange(grpc_success_open_, false)) {
+      CountHost(attempt_->host()->host->state().rq_error);
+    }
+    ResponseCompleted();
+  }
+  host_->OnUpstreamBody(body, end);
+}
+
+void Exchange::OnAttemptTrailers(Attempt& attempt, Headers* trailers) {
+  if (std::exchange(grpc_success_open_, false)) {
+    lb::HostState& state = attempt.host()->host->state();
+    const auto status = GrpcStatusOf(*trailers);
+    const bool good = status.has_value() && HttpStatusOfGrpc(*status) < 500;
+    CountHost(good ? state.rq_success : state.rq_error);
+  }
+  ResponseCompleted();
+  host_->OnUpstreamTrailers(trailers);
+}
+
+// What the answer says of the host.
+void Exchange::ReportAnswer(const Headers& headers) {
+  int status = headers.status();
+  if (grpc_) {
+    if (const auto code = GrpcStatusOf(headers)) status = HttpStatusOfGrpc(*code);
+  }
+  cluster_->ReportStatus(*attempt_->host(), status);
+  if (headers.Has(HeaderId::kXEnvoyImmediateHealthCheckFail)) {
+    cluster_->ReportImmediateFail(*attempt_->host());
+  }
+}
+
+void Exchange::CountAnswerOfHost(const Headers& headers, bool end) {
+  lb::HostState& state = attempt_->host()->host->state();
+  if (headers.status() >= 500) {
+    CountHost(state.rq_error);
+    return;
+  }
+  if (!grpc_) {
+    CountHost(state.rq_success);
+    return;
+  }
+  if (!end) {
+    grpc_success_open_ = true;
+    return;
+  }
+  const auto status = GrpcStatusOf(headers);
+  const bool good = status.has_value() && HttpStatusOfGrpc(*status) < 500;
+  CountHost(good ? state.rq_success : state.rq_error);
+}
+
+void Exchange::EditResponse(Headers& headers) {
+  if (!host_->virtual_host().include_attempt_count_in_response) return;
+  headers.Set(HeaderId::kXEnvoyAttemptCount, absl::AlphaNum(attempts_).Piece());
+}
+
+void Exchange::AddServiceTime(Headers& headers) {
+  // Without the end of the request there is nothing to count from.
+  if (request_end_ms_ < 0) return;
+  headers.Set(HeaderId::kXEnvoyUpstreamServiceTime,
+              absl::AlphaNum(now_ms() - request_end_ms_).Piece());
+}
+
+void Exchange::ResponseCompleted() {
+  StopTimers();
+  if (request_end_ms_ >= 0 && !info().health_check) {
+    const auto took = static_cast<uint64_t>(now_ms() - request_end_ms_);
+    stats().Record(ClusterStat::kRqTime, took);
+    (internal_ ? cluster_->internal_answers() : cluster_->external_answers())
+        .Record(AnswerStat::kTime, took);
+  }
+  // Nobody will read the rest of the request.
+  if (!request_ended_) DropAttempt();
+}
+
+// Counts an answer of the cluster, ours included.
+void Exchange::Charge(int status, const Headers* headers) {
+  if (info().health_check) return;
+  CountAnswer(stats(), status);
+  CountAnswer(internal_ ? cluster_->internal_answers() : cluster_->external_answers(), status);
+  const bool canary =
+      (attempt_ != nullptr && attempt_->entry()->attributes->canary) ||
+      (headers != nullptr && headers->Value(HeaderId::kXEnvoyUpstreamCanary) == "true");
+  if (canary) CountAnswer(cluster_->canary_answers(), status);
+}
+
+// An attempt ended without an answer, and what the client gets (or got) instead is `status`.
+void Exchange::ChargeFailure(int status) {
+  if (response_started_) {
+    if (std::exchange(grpc_success_open_, false)) {
+      CountHost(attempt_->host()->host->state().rq_error);
+    }
+    return;
+  }
+  Charge(status, nullptr);
+  if (attempt_ != nullptr) CountHost(attempt_->host()->host->state().rq_error);
+}
+
+void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
+                               absl::string_view transport_reason) {
+  const AttemptFailureText& text = TextOf(failure);
+  Arena& arena = host_->arena();
+  const absl::string_view reason = arena.Copy(transport_reason);
+  info().upstream_transport_failure_reason = reason;
+  if (failure != AttemptFailure::kOverflow) {
+    cluster_->ReportResult(*attempt.host(), health::Outcome::kConnectFailed);
+  }
+  if (RetryAfterFailure(failure, /*timed_out=*/false)) return;
+  ChargeFailure(text.status);
+
+  const absl::string_view event = response_started_ ? "upstream_reset_after_response_started{"
+                                                    : "upstream_reset_before_response_started{";
+  absl::string_view details = arena.Concat(event, text.detail);
+  if (!reason.empty()) details = arena.Concat(details, "|", reason);
+  std::string flat(arena.Concat(details, "}"));
+  for (char& c : flat) {
+    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') c = '_';
+  }
+  const absl::string_view body = arena.Copy(absl::StrCat(
+      "upstream connect error or disconnect/reset before headers. ",
+      attempts_ > 1 ? "retried and the latest " : "", "reset reason: ", text.text,
+      reason.empty() ? "" : ", transport failure reason: ", reason));
+  info().flags.Add(text.flag);
+  Give(text.status, body, arena.Copy(flat),
+       failure == AttemptFailure::kOverflow ? "x-envoy-overloaded" : "");
+}
+
+void Exchange::OnAttemptTimeout(Attempt& attempt, Limit limit) {
+  if (limit == Limit::kStreamDuration) {
+    stats().Add(ClusterStat::kRqMaxDurationReached);
+    if (RetryAfterFailure(AttemptFailure::kLocalReset, /*timed_out=*/false)) return;
+    ChargeFailure(request_ended_ ? 504 : 408);
+    info().flags.Add(ResponseFlag::kUpstreamMaxStreamDurationReached);
+    Give(request_ended_ ? 504 : 408, "upstream max stream duration reached",
+         "upstream_max_stream_duration_reached");
+    return;
+  }
+  const bool idle = limit == Limit::kPerTryIdle;
+  stats().Add(idle ? ClusterStat::kRqPerTryIdleTimeout : ClusterStat::kRqPerTryTimeout);
+  CountHost(attempt.host()->host->state().rq_timeout);
+  cluster_->ReportResult(*attempt.host(), health::Outcome::kConnectTimeout);
+  if (RetryAfterFailure(AttemptFailure::kLocalReset, /*timed_out=*/true)) return;
+  ChargeFailure(timeouts_.status);
+  if (idle) {
+    info().flags.Add(ResponseFlag::kStreamIdleTimeout);
+    GiveTimeout("upstream_per_try_idle_timeout");
+    return;
+  }
+  info().flags.Add(ResponseFlag::kUpstreamRequestTimeout);
+  GiveTimeout("upstream_per_try_timeout");
+}
+
+void Exchange::OnResponseTimer() {
+  stats().Add(ClusterStat::kRqTimeout);
+  if (attempt_ != nullptr && !attempt_->headers_received()) {
+    CountHost(attempt_->host()->host->state().rq_timeout);
+    cluster_->ReportResult(*attempt_->host(), health::Outcome::kConnectTimeout);
+    ChargeFailure(timeouts_.status);
+  }
+  info().flags.Add(ResponseFlag::kUpstreamRequestTimeout);
+  GiveTimeout("response_timeout");
+}
+
+void Exchange::GiveTimeout(absl::string_view details) {
+  Give(timeouts_.status, timeouts_.status == 504 ? "upstream request timeout" : "", details);
+}
+
+void Exchange::Give(int status, absl::string_view body, absl::string_view details,
+                    absl::string_view marker_header) {
+  StopTimers();
+  if (attempt_ != nullptr) hold_ = attempt_->TakeHold();
+  DropAttempt();
+  retry_.Reset();
+  kept_.Clear();
+  info().response_code_details = details;
+  RouterHost* host = host_;
+  if (response_started_) {
+    host->OnUpstreamAborted(details);
+    return;
+  }
+  LocalReply reply;
+  reply.status = status;
+  reply.body = body;
+  reply.details = details;
+  const char* marker = marker_header.empty() || !adds_headers() ? nullptr : marker_header.data();
+  reply.edit = [this, marker](Headers& headers) {
+    if (marker != nullptr) headers.AddReference(marker, "true");
+    if (attempts_ != 0) EditResponse(headers);
+  };
+  host->OnRouterReply(reply);
+}
+
+bool Exchange::RetryAfterFailure(AttemptFailure failure, bool timed_out) {
+  if (response_started_ || !retry_.enabled()) return false;
+  const Retry::Verdict verdict =
+      retry_.OnFailure(failure, attempt_->sent(), timed_out, cluster_->breakers(priority()));
+  if (!Granted(verdict)) return false;
+  CountHost(attempt_->host()->host->state().rq_error);
+  ScheduleRetry(timed_out);
+  return true;
+}
+
+bool Exchange::RetryAfterAnswer(const Headers& headers) {
+  const Retry::Verdict verdict = retry_.OnAnswer(headers, cluster_->breakers(priority()));
+  if (!Granted(verdict)) return false;
+  CountHost(attempt_->host()->host->state().rq_error);
+  CountAnswer(cluster_->retry_answers(), headers.status());
+  ScheduleRetry(/*timed_out=*/false);
+  return true;
+}
+
+bool Exchange::Granted(Retry::Verdict verdict) {
+  if (retry_.succeeded()) stats().Add(ClusterStat::kRqRetrySuccess);
+  switch (verdict) {
+    case Retry::Verdict::kYes:
+      stats().Add(ClusterStat::kRqRetry);
+      return true;
+    case Retry::Verdict::kExhausted:
+      stats().Add(ClusterStat::kRqRetryLimitExceeded);
+      info().flags.Add(ResponseFlag::kUpstreamRetryLimitExceeded);
+      return false;
+    case Retry::Verdict::kOverflow:
+      stats().Add(ClusterStat::kRqRetryOverflow);
+      info().flags.Add(ResponseFlag::kUpstreamOverflow);
+      return false;
+    case Retry::Verdict::kNo:
+      return false;
+  }
+  return false;
+}
+
+void Exchange::ScheduleRetry(bool timed_out) {
+  timeout_retry_ = timed_out;
+  DropAttempt();
+  bool limited = false;
+  const lb::Duration delay = retry_.NextDelay(host_->view().random(), &limited);
+  stats().Add(limited ? ClusterStat::kRqRetryBackoffRatelimited
+                      : ClusterStat::kRqRetryBackoffExponential);
+  backoff_timer_.emplace(
+      &host_->loop().timers(), [](void* self) { static_cast<Exchange*>(self)->TryAgain(); }, this);
+  backoff_timer_->Start(delay.count());
+}
+
+void Exchange::TryAgain() {
+  info().attempt_count = ++attempts_;
+  const lb::Choice choice = cluster_->removed() ? lb::Choice() : PickHost();
+  if (!choice) {
+    info().flags.Add(ResponseFlag::kNoHealthyUpstream);
+    Charge(503, nullptr);
+    Give(503, "no healthy upstream", "no_healthy_upstream");
+    return;
+  }
+  const xds::VirtualHost& virtual_host = host_->virtual_host();
+  if (virtual_host.include_request_attempt_count) {
+    headers_->Set(HeaderId::kXEnvoyAttemptCount, absl::AlphaNum(attempts_).Piece());
+  }
+  if (virtual_host.include_is_timeout_retry_header) {
+    headers_->SetReference(HeaderId::kXEnvoyIsTimeoutRetry, timeout_retry_ ? "true" : "false");
+  }
+  const int64_t elapsed = request_end_ms_ < 0 ? 0 : now_ms() - request_end_ms_;
+  WriteTimeouts(timeouts_, *action_, elapsed, adds_headers(), grpc_, *headers_);
+  StartAttempt(choice, KeyFor(choice));
+}
+
+void Exchange::OnAttemptBlocked() {
+  if (std::exchange(request_paused_, true)) return;
+  host_->PauseRequest();
+}
+
+void Exchange::OnAttemptDrained() {
+  if (!std::exchange(request_paused_, false)) return;
+  host_->ResumeRequest();
+}
+
+}  // namespace remora::proxy
