@@ -62,16 +62,17 @@ struct TcpProxySettings {
 // Threads: the loop of its connection. Lifetime: owned by its TcpSessionOwner, which buries it.
 class TcpSession : public Mortal {
  public:
-  // Takes an accepted connection that was not started (bytes that listener filters read are in its
-  // input()). `settings` outlives the session through its own reference; `view` is the worker's. No
-  // call to `owner` is made from inside; OnTcpSessionEnd comes in a later turn even on early failure.
+  // Takes an accepted connection, started or not (bytes that listener filters read are in its
+  // input()). `view` is the worker's. OnTcpSessionEnd comes at the end of a turn, never from inside a
+  // call into the session.
   static std::unique_ptr<TcpSession> Start(std::unique_ptr<Connection> downstream,
+                                           bool started,
                                            std::shared_ptr<const TcpProxySettings> settings,
                                            WorkerView* view, TcpSessionOwner* owner);
 
   virtual Connection& downstream() = 0;
   virtual const StreamInfo& info() const = 0;
-  // Ends the session now (drain time over); OnTcpSessionEnd follows in a later turn.
+  // Ends the session now (drain time over); OnTcpSessionEnd follows at the end of the turn.
   virtual void Close() = 0;
 };
 

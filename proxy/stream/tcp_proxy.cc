@@ -1,0 +1,401 @@
+#include "proxy/stream/tcp_proxy.h"
+
+#include <optional>
+#include <utility>
+
+#include "absl/time/time.h"
+#include "filters/api/arena.h"
+#include "health/backoff.h"
+#include "lb/hash_key.h"
+#include "proxy/base/timer.h"
+#include "proxy/upstream/cluster_view.h"
+#include "proxy/upstream/tcp_pool.h"
+#include "proxy/upstream/worker_view.h"
+#include "xds/tcp_proxy.h"
+
+namespace remora::proxy {
+namespace {
+
+constexpr StatDef kTcpStats[] = {
+    {"downstream_cx_no_route", StatKind::kCounter},
+    {"downstream_cx_rx_bytes_total", StatKind::kCounter},
+    {"downstream_cx_total", StatKind::kCounter},
+    {"downstream_cx_tx_bytes_total", StatKind::kCounter},
+    {"downstream_flow_control_paused_reading_total", StatKind::kCounter},
+    {"downstream_flow_control_resumed_reading_total", StatKind::kCounter},
+    {"early_data_received_count_total", StatKind::kCounter},
+    {"idle_timeout", StatKind::kCounter},
+    {"max_downstream_connection_duration", StatKind::kCounter},
+    {"upstream_flush_total", StatKind::kCounter},
+    {"downstream_cx_rx_bytes_buffered", StatKind::kGauge},
+    {"downstream_cx_tx_bytes_buffered", StatKind::kGauge},
+    {"upstream_flush_active", StatKind::kGauge},
+};
+
+lb::Duration ToLb(absl::Duration duration) {
+  return lb::Duration(absl::ToInt64Nanoseconds(duration));
+}
+
+class Session final : public TcpSession,
+                      private Loop::TurnItem,
+                      private ConnectionEvents,
+                      private TcpLease::User {
+ public:
+  Session(std::unique_ptr<Connection> downstream, std::shared_ptr<const TcpProxySettings> settings,
+          WorkerView* view, TcpSessionOwner* owner);
+  ~Session() override;
+
+  void Begin(bool started);
+
+  Connection& downstream() override { return *downstream_; }
+  const StreamInfo& info() const override { return info_; }
+  void Close() override { End(); }
+
+ private:
+  // Downstream's ConnectionEvents.
+  void OnConnected() override {}
+  void OnData(bool eof) override;
+  void OnOutputBlocked() override;
+  void OnOutputDrained() override;
+  void OnOutputEmpty() override { CountBytes(); }
+  void OnClosed(CloseKind kind, bool reset) override;
+  // TcpLease::User
+  void OnTcpConnected() override;
+  void OnTcpFailed(const PoolFailure& failure) override;
+  void OnTcpData(bool eof) override;
+  void OnTcpOutputBlocked() override;
+  void OnTcpOutputDrained() override;
+  void OnTcpClosed(CloseKind kind, bool reset) override;
+  // At the end of the turn in which the session ended.
+  void RunAtEndOfTurn() override { owner_->OnTcpSessionEnd(*this); }
+
+  void StartTimers();
+  void Connect();
+  lb::Choice Pick(ClusterView& view);
+  void GiveUp(ResponseFlag flag);
+  void NoteHost(const lb::Choice& choice);
+  void PassUp();
+  void PassDown();
+  void CloseIfBothEnded();
+  void Touch();
+  void OnIdle();
+  void OnAge();
+  void OnLogTimer();
+  void CountBytes();
+  void Log() { owner_->OnTcpLog(*this, info_); }
+  void End();
+
+  const xds::TcpProxy& config() const { return *settings_->config; }
+  Loop& loop() { return view_->loop(); }
+
+  std::shared_ptr<const TcpProxySettings> settings_;
+  WorkerView* view_;
+  TcpSessionOwner* owner_;
+  StatScope<TcpStat> stats_;
+  Arena arena_;
+  StreamInfo info_;
+  std::unique_ptr<Connection> downstream_;
+  TcpLease upstream_;
+  ClusterRef cluster_;
+  HostPools* host_ = nullptr;
+  absl::string_view cluster_name_;
+  std::optional<TlsFacts> upstream_tls_;
+  std::optional<health::Backoff> backoff_;
+  Timer backoff_timer_;
+  Timer idle_timer_;
+  Timer age_timer_;
+  Timer log_timer_;
+  uint32_t attempts_ = 0;
+  uint64_t counted_read_ = 0;
+  uint64_t counted_written_ = 0;
+  bool downstream_eof_ = false;  // told upstream, or waits for it
+  bool upstream_eof_ = false;
+  bool flushing_ = false;  // downstream is gone, the rest still goes upstream
+  bool over_ = false;
+};
+
+template <typename T, void (T::*kMethod)()>
+void Call(void* self) {
+  (static_cast<T*>(self)->*kMethod)();
+}
+
+Session::Session(std::unique_ptr<Connection> downstream,
+                 std::shared_ptr<const TcpProxySettings> settings, WorkerView* view,
+                 TcpSessionOwner* owner)
+    : settings_(std::move(settings)),
+      view_(view),
+      owner_(owner),
+      stats_(view->stats().Cells(*settings_->stats)),
+      downstream_(std::move(downstream)),
+      backoff_timer_(&view->loop().timers(), &Call<Session, &Session::Connect>, this),
+      idle_timer_(&view->loop().timers(), &Call<Session, &Session::OnIdle>, this),
+      age_timer_(&view->loop().timers(), &Call<Session, &Session::OnAge>, this),
+      log_timer_(&view->loop().timers(), &Call<Session, &Session::OnLogTimer>, this) {
+  stats_.Add(TcpStat::kDownstreamCxTotal);
+  info_.downstream = &downstream_->info();
+  info_.remote = downstream_->info().remote;
+  info_.timing.start_ns = loop().now_ns();
+  info_.timing.start_system_ns = loop().system_now_ns();
+  if (config().connect_backoff_base > absl::ZeroDuration()) {
+    const lb::Duration base = ToLb(config().connect_backoff_base);
+    backoff_.emplace(base, std::max(base, ToLb(config().connect_backoff_max)));
+  }
+}
+
+Session::~Session() { upstream_.Close(); }
+
+void Session::Begin(bool started) {
+  // Nothing is read before there is somewhere to put it.
+  downstream_->PauseReading(Connection::kPausePeer);
+  if (started) {
+    downstream_->SetEvents(this);
+    if (!downstream_->input().empty()) downstream_->RedeliverInput();
+  } else {
+    downstream_->Start(this);
+  }
+  StartTimers();
+  cluster_name_ = config().ChooseCluster(view_->random().Next());
+  Connect();
+}
+
+void Session::StartTimers() {
+  Touch();
+  absl::Duration age = config().max_connection_duration;
+  if (age > absl::ZeroDuration()) {
+    const double jitter = config().max_connection_duration_jitter_percent / 100;
+    const double share = static_cast<double>(view_->random().Below(1000)) / 1000;
+    age_timer_.Start(absl::ToInt64Nanoseconds(age * (1 + jitter * share)));
+  }
+  if (config().access_log_flush_interval > absl::ZeroDuration()) {
+    log_timer_.Start(absl::ToInt64Nanoseconds(config().access_log_flush_interval));
+  }
+}
+
+void Session::Connect() {
+  ClusterView* view = view_->FindCluster(cluster_name_);
+  if (view == nullptr) {
+    stats_.Add(TcpStat::kDownstreamCxNoRoute);
+    return GiveUp(cluster_name_.empty() ? ResponseFlag::kNoRouteFound
+                                        : ResponseFlag::kNoClusterFound);
+  }
+  cluster_ = ClusterRef(view);
+  info_.upstream_cluster = arena_.Copy(view->config().stat_name());
+  info_.upstream_cluster_raw = arena_.Copy(view->config().name);
+  if (attempts_ >= config().max_connect_attempts) {
+    view->stats().Add(ClusterStat::kCxConnectAttemptsExceeded);
+    return GiveUp(ResponseFlag::kUpstreamRetryLimitExceeded);
+  }
+  const lb::Choice choice = Pick(*view);
+  if (!choice) return GiveUp(ResponseFlag::kNoHealthyUpstream);
+  info_.attempt_count = ++attempts_;
+  NoteHost(choice);
+  upstream_.Open(*view, choice, health::RoutingPriority::kDefault, this);
+}
+
+lb::Choice Session::Pick(ClusterView& view) {
+  lb::PickContext context(view_->random(), lb::TimePoint(loop().now_ns()));
+  if (config().hash_source_ip && info_.remote.is_ip()) {
+    context.has_hash = true;
+    context.hash = lb::XxHash64(info_.remote.IpString(arena_));
+  }
+  context.cluster_rq_active =
+      view.breakers(health::RoutingPriority::kDefault).counter(health::Resource::kRequests);
+  return view.Pick(context);
+}
+
+void Session::NoteHost(const lb::Choice& choice) {
+  const lb::SocketAddress& address = choice.host->address();
+  info_.upstream_host = arena_.Copy(choice.host->address_string());
+  info_.upstream_host_name = arena_.Copy(choice.entry->attributes->hostname);
+  info_.upstream_remote = Address::FromSockaddr(address.get(), address.length());
+  host_ = &cluster_->PoolsOf(*choice.entry);
+}
+
+void Session::OnTcpConnected() {
+  Connection& upstream = upstream_.connection();
+  cluster_->ReportResult(*host_, cluster_->cluster().outlier.split_local_origin
+                                     ? health::Outcome::kConnected
+                                     : health::Outcome::kRequestSucceeded);
+  info_.upstream_local = upstream.info().local;
+  info_.upstream_connection_id = upstream.info().id;
+  if (upstream.info().tls != nullptr) {
+    // Logged when the connection itself may be gone.
+    upstream_tls_ = *upstream.info().tls;
+    info_.upstream_tls = &*upstream_tls_;
+  }
+  info_.timing.upstream_connect_start_ns = upstream_.connect_start_ns();
+  info_.timing.upstream_connect_end_ns = upstream_.connect_end_ns();
+  info_.timing.upstream_handshake_end_ns = upstream.info().handshake_done_ns;
+  downstream_->ResumeReading(Connection::kPausePeer);
+  if (!downstream_->input().empty()) downstream_->RedeliverInput();
+  if (config().flush_access_log_on_connected) Log();
+}
+
+void Session::OnTcpFailed(const PoolFailure& failure) {
+  info_.upstream_transport_failure_reason = arena_.Copy(failure.transport_reason);
+  if (failure.kind == PoolFailureKind::kOverflow) return GiveUp(ResponseFlag::kUpstreamOverflow);
+  info_.flags.Add(ResponseFlag::kUpstreamConnectionFailure);
+  cluster_->ReportResult(*host_, failure.kind == PoolFailureKind::kTimeout
+                                     ? health::Outcome::kConnectTimeout
+                                     : health::Outcome::kConnectFailed);
+  if (backoff_.has_value() && attempts_ < config().max_connect_attempts) {
+    backoff_timer_.Start(backoff_->Next(view_->random()).count());
+  } else {
+    Connect();
+  }
+}
+
+void Session::GiveUp(ResponseFlag flag) {
+  info_.flags.Add(flag);
+  End();
+}
+
+void Session::OnData(bool eof) {
+  if (over_) return;
+  downstream_eof_ = downstream_eof_ || eof;
+  if (upstream_.connected()) PassUp();
+}
+
+void Session::PassUp() {
+  Touch();
+  Body& input = downstream_->input();
+  info_.bytes_received += input.size();
+  Connection& upstream = upstream_.connection();
+  upstream.output().Append(input);
+  upstream.Flush();
+  CountBytes();
+  if (!downstream_eof_) return;
+  upstream.CloseWrite();
+  CloseIfBothEnded();
+}
+
+void Session::OnTcpData(bool eof) {
+  upstream_eof_ = upstream_eof_ || eof;
+  if (downstream_->closed()) {
+    // Only the way up is still of interest.
+    upstream_.connection().input().Clear();
+    if (eof) End();
+    return;
+  }
+  PassDown();
+}
+
+void Session::PassDown() {
+  Touch();
+  Body& input = upstream_.connection().input();
+  info_.bytes_sent += input.size();
+  downstream_->output().Append(input);
+  downstream_->Flush();
+  if (!upstream_eof_) return;
+  downstream_->CloseWrite();
+  CloseIfBothEnded();
+}
+
+// Both sides said that they are done: what is buffered goes out, then all is closed.
+void Session::CloseIfBothEnded() {
+  if (!downstream_eof_ || !upstream_eof_) return;
+  downstream_->CloseAfterFlush(0);
+  if (upstream_.connected()) upstream_.connection().CloseAfterFlush(0);
+}
+
+void Session::OnOutputBlocked() {
+  if (!upstream_.connected()) return;
+  upstream_.connection().PauseReading(Connection::kPausePeer);
+  cluster_->stats().Add(ClusterStat::kFlowControlPausedReading);
+}
+
+void Session::OnOutputDrained() {
+  if (!upstream_.connected()) return;
+  upstream_.connection().ResumeReading(Connection::kPausePeer);
+  cluster_->stats().Add(ClusterStat::kFlowControlResumedReading);
+}
+
+void Session::OnTcpOutputBlocked() {
+  downstream_->PauseReading(Connection::kPausePeer);
+  stats_.Add(TcpStat::kDownstreamFlowControlPausedReading);
+}
+
+void Session::OnTcpOutputDrained() {
+  downstream_->ResumeReading(Connection::kPausePeer);
+  stats_.Add(TcpStat::kDownstreamFlowControlResumedReading);
+}
+
+void Session::OnClosed(CloseKind /*kind*/, bool reset) {
+  if (over_) return;
+  CountBytes();
+  if (!upstream_.connected()) return End();
+  if (reset || upstream_.connection().unsent() == 0) return End();
+  // What the client sent last still reaches the upstream.
+  flushing_ = true;
+  stats_.Add(TcpStat::kUpstreamFlushTotal);
+  stats_.Add(TcpStat::kUpstreamFlushActive);
+  upstream_.connection().CloseAfterFlush(0);
+}
+
+void Session::OnTcpClosed(CloseKind /*kind*/, bool reset) {
+  if (over_) return;
+  if (downstream_->closed()) return End();
+  if (reset) {
+    downstream_->Close(/*reset=*/true);
+    return End();
+  }
+  downstream_->CloseAfterFlush(0);
+}
+
+void Session::Touch() {
+  if (config().idle_timeout > absl::ZeroDuration()) {
+    idle_timer_.Start(absl::ToInt64Nanoseconds(config().idle_timeout));
+  }
+}
+
+void Session::OnIdle() {
+  stats_.Add(TcpStat::kIdleTimeout);
+  info_.response_code_details = "tcp_session_idle_timeout";
+  End();
+}
+
+void Session::OnAge() {
+  stats_.Add(TcpStat::kMaxDownstreamConnectionDuration);
+  info_.flags.Add(ResponseFlag::kDurationTimeout);
+  info_.response_code_details = "tcp_session_max_connection_duration_reached";
+  End();
+}
+
+void Session::OnLogTimer() {
+  Log();
+  log_timer_.Start(absl::ToInt64Nanoseconds(config().access_log_flush_interval));
+}
+
+void Session::CountBytes() {
+  const uint64_t read = downstream_->bytes_read();
+  const uint64_t written = downstream_->bytes_written();
+  stats_.Add(TcpStat::kDownstreamCxRxBytesTotal, read - std::exchange(counted_read_, read));
+  stats_.Add(TcpStat::kDownstreamCxTxBytesTotal, written - std::exchange(counted_written_, written));
+}
+
+void Session::End() {
+  if (std::exchange(over_, true)) return;
+  for (Timer* timer : {&backoff_timer_, &idle_timer_, &age_timer_, &log_timer_}) timer->Stop();
+  if (flushing_) stats_.Sub(TcpStat::kUpstreamFlushActive);
+  info_.timing.end_ns = loop().now_ns();
+  Log();
+  upstream_.Close();
+  downstream_->Close();
+  CountBytes();
+  loop().AtEndOfTurn(this);
+}
+
+}  // namespace
+
+StatSchema TcpStatSchema() { return kTcpStats; }
+
+std::unique_ptr<TcpSession> TcpSession::Start(std::unique_ptr<Connection> downstream, bool started,
+                                              std::shared_ptr<const TcpProxySettings> settings,
+                                              WorkerView* view, TcpSessionOwner* owner) {
+  auto session =
+      std::make_unique<Session>(std::move(downstream), std::move(settings), view, owner);
+  session->Begin(started);
+  return session;
+}
+
+}  // namespace remora::proxy
