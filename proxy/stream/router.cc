@@ -51,6 +51,7 @@ void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bo
   // The server name is the client's, before the route rewrites the host.
   const PoolKey key = KeyFor(choice);
   PrepareHeaders();
+  if (!action_->mirrors.empty()) MakeShadows();
   if (end) RequestEnded();
   StartAttempt(choice, key);
 }
@@ -245,6 +246,7 @@ bool Exchange::KeepBody(const Body& body) {
 void Exchange::OnRequestBody(Body& body, bool end) {
   if (host_ == nullptr) return;
   if (!KeepBody(body)) return;
+  if (!shadows_.empty()) CopyToShadows(body);
   if (end) RequestEnded();
   if (attempt_ != nullptr) attempt_->SendBody(body, end);
 }
@@ -252,11 +254,40 @@ void Exchange::OnRequestBody(Body& body, bool end) {
 void Exchange::OnRequestTrailers(Headers* trailers) {
   if (host_ == nullptr) return;
   trailers_ = trailers;
+  for (const auto& shadow : shadows_) shadow->AddTrailers(*trailers);
   RequestEnded();
   if (attempt_ != nullptr) attempt_->SendTrailers(trailers);
 }
 
+void Exchange::MakeShadows() {
+  Shadow::Origin origin;
+  origin.headers = headers_;
+  origin.timeout_ms = timeouts_.global_ms;
+  origin.own_address = host_->own_address();
+  for (const xds::MirrorPolicy& policy : action_->mirrors) {
+    origin.policy = &policy;
+    auto shadow = Shadow::Create(host_->view(), origin);
+    if (shadow != nullptr) shadows_.push_back(std::move(shadow));
+  }
+}
+
+void Exchange::CopyToShadows(const Body& body) {
+  shadow_bytes_ += body.size();
+  if (shadow_bytes_ > host_->retry_buffer_limit()) {
+    stats().Add(ClusterStat::kRetryOrShadowAbandoned);
+    shadows_.clear();
+    return;
+  }
+  for (const auto& shadow : shadows_) shadow->AddBody(body);
+}
+
+void Exchange::LaunchShadows() {
+  for (auto& shadow : shadows_) Shadow::Launch(std::move(shadow));
+  shadows_.clear();
+}
+
 void Exchange::RequestEnded() {
+  if (!shadows_.empty()) LaunchShadows();
   request_ended_ = true;
   request_end_ms_ = now_ms();
   if (timeouts_.global_ms > 0) {
@@ -301,6 +332,7 @@ void Exchange::Cancel() {
   hold_.Release();
   retry_.Reset();
   kept_.Clear();
+  shadows_.clear();
   cluster_.Release();
   pin_.Release();
   host_ = nullptr;
@@ -311,6 +343,7 @@ void Exchange::Cancel() {
   cookies_.count = 0;
   hash_.reset();
   request_end_ms_ = -1;
+  shadow_bytes_ = 0;
   attempts_ = response_pauses_ = 0;
   grpc_ = internal_ = timeout_retry_ = body_seen_ = false;
   request_ended_ = response_started_ = grpc_success_open_ = false;

@@ -46,6 +46,9 @@ class RouterHost {
   virtual uint64_t retry_buffer_limit() = 0;
   // The router adds no x-envoy-* headers (Router.suppress_envoy_headers).
   virtual bool suppress_envoy_headers() { return false; }
+  // This machine's address, as it stands in x-forwarded-for of requests that the proxy itself makes
+  // (mirrors); null: none is added.
+  virtual const Address* own_address() { return nullptr; }
   // True when the client is trusted to steer by x-envoy-* request headers.
   virtual bool internal_request() = 0;
   // The connection manager's idle timeout of this stream was replaced by the route's (0: none).

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "proxy/base/timer.h"
@@ -12,6 +13,7 @@
 #include "proxy/stream/router.h"
 #include "proxy/stream/router_hash.h"
 #include "proxy/stream/router_headers.h"
+#include "proxy/stream/shadow.h"
 #include "proxy/upstream/cluster_view.h"
 
 namespace remora::proxy {
@@ -56,6 +58,9 @@ class Exchange final : public Router, private AttemptEvents {
   void PrepareHeaders();
   void StartAttempt(const lb::Choice& choice, const PoolKey& key);
   void RequestEnded();
+  void MakeShadows();
+  void CopyToShadows(const Body& body);
+  void LaunchShadows();
   bool KeepBody(const Body& body);
   bool keeps_body() const { return retry_.enabled() && !response_started_; }
 
@@ -104,6 +109,7 @@ class Exchange final : public Router, private AttemptEvents {
   // What was picked stays valid while an attempt needs it; the stream's own pin may be older.
   SnapshotPin pin_;
   Retry retry_;
+  std::vector<std::unique_ptr<Shadow>> shadows_;  // until the request is whole
   Body kept_;  // the request's body so far, when a retry may need it
   RequestTimeouts timeouts_;
   CookiesToSet cookies_;
@@ -111,6 +117,7 @@ class Exchange final : public Router, private AttemptEvents {
   std::optional<Timer> response_timer_;
   std::optional<Timer> backoff_timer_;
   int64_t request_end_ms_ = -1;
+  uint64_t shadow_bytes_ = 0;
   uint32_t attempts_ = 0;
   uint32_t response_pauses_ = 0;
   bool grpc_ = false;

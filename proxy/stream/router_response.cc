@@ -1,5 +1,7 @@
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/stream/router_exchange.h"
@@ -9,6 +11,13 @@ namespace remora::proxy {
 namespace {
 
 void CountHost(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+absl::string_view WithoutBlanks(absl::string_view text, Arena& arena) {
+  char* out = arena.AllocateChars(text.size());
+  std::replace_copy_if(
+      text.begin(), text.end(), out, [](char c) { return absl::ascii_isspace(c); }, '_');
+  return {out, text.size()};
+}
 
 std::optional<int> GrpcStatusOf(const Headers& headers) {
   const auto text = headers.Get(HeaderId::kGrpcStatus);
@@ -160,7 +169,8 @@ void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
                                absl::string_view transport_reason) {
   const AttemptFailureText& text = TextOf(failure);
   Arena& arena = host_->arena();
-  const absl::string_view reason = arena.Copy(transport_reason);
+  // Envoy puts no blanks into details, and the transport's reason into them but not into bodies.
+  const absl::string_view reason = WithoutBlanks(transport_reason, arena);
   info().upstream_transport_failure_reason = reason;
   if (failure != AttemptFailure::kOverflow) {
     cluster_->ReportResult(*attempt.host(), health::Outcome::kConnectFailed);
@@ -172,16 +182,12 @@ void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
                                                     : "upstream_reset_before_response_started{";
   absl::string_view details = arena.Concat(event, text.detail);
   if (!reason.empty()) details = arena.Concat(details, "|", reason);
-  std::string flat(arena.Concat(details, "}"));
-  for (char& c : flat) {
-    if (c == ' ' || c == '\t' || c == '\n' || c == '\r') c = '_';
-  }
-  const absl::string_view body = arena.Copy(absl::StrCat(
+  details = arena.Concat(details, "}");
+  const absl::string_view body = arena.Concat(
       "upstream connect error or disconnect/reset before headers. ",
-      attempts_ > 1 ? "retried and the latest " : "", "reset reason: ", text.text,
-      reason.empty() ? "" : ", transport failure reason: ", reason));
+      attempts_ > 1 ? "retried and the latest reset reason: " : "reset reason: ", text.text);
   info().flags.Add(text.flag);
-  Give(text.status, body, arena.Copy(flat),
+  Give(text.status, body, details,
        failure == AttemptFailure::kOverflow ? "x-envoy-overloaded" : "");
 }
 

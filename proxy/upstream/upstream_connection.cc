@@ -328,7 +328,7 @@ void UpstreamConnection::CountEnd(bool local) {
     stats().Add(local ? ClusterStat::kCxDestroyLocalWithActiveRq
                       : ClusterStat::kCxDestroyRemoteWithActiveRq);
   }
-  stats().Record(ClusterStat::kRqPerCx, requests_);
+  if (connect_end_ns_ != 0) stats().Record(ClusterStat::kRqPerCx, requests_);
   stats().Record(ClusterStat::kCxLengthMs,
                  static_cast<uint64_t>((view().loop().now_ns() - connect_start_ns_) / kNsPerMs));
 }

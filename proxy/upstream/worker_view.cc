@@ -26,8 +26,25 @@ WorkerView::WorkerView(Loop* loop, StatSlab* stats, uint64_t seed, Mail mail)
 }
 
 WorkerView::~WorkerView() {
+  while (background_ != nullptr) {
+    std::unique_ptr<Background> task(background_);
+    background_ = task->next_;
+  }
   views_.clear();
   removed_.clear();
+}
+
+void WorkerView::Adopt(std::unique_ptr<Background> task) {
+  Background* raw = task.release();
+  raw->next_ = background_;
+  if (background_ != nullptr) background_->prev_ = raw;
+  background_ = raw;
+}
+
+void WorkerView::Dismiss(Background* task) {
+  (task->prev_ != nullptr ? task->prev_->next_ : background_) = task->next_;
+  if (task->next_ != nullptr) task->next_->prev_ = task->prev_;
+  loop_->graveyard().Bury(std::unique_ptr<Background>(task));
 }
 
 void WorkerView::Install(std::shared_ptr<const ClusterMap> clusters,

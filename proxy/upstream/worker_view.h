@@ -22,6 +22,15 @@ class ClusterView;
 class Dialer;
 class WorkerView;
 
+// Something that nobody waits for and that ends by itself, such as a mirrored request. The view keeps
+// it meanwhile.
+class Background : public Mortal {
+ private:
+  friend class WorkerView;
+  Background* prev_ = nullptr;
+  Background* next_ = nullptr;
+};
+
 // What one installed configuration keeps alive. One per view and installation.
 class InstalledSnapshot {
  public:
@@ -106,6 +115,10 @@ class WorkerView {
   std::shared_ptr<const xds::RouteTable> ShareRoutes(absl::string_view name) const;
   SnapshotPin Pin() { return SnapshotPin(current_.get()); }
 
+  void Adopt(std::unique_ptr<Background> task);
+  // It is over: buries it.
+  void Dismiss(Background* task);
+
   Loop& loop() { return *loop_; }
   StatSlab& stats() { return *stats_; }
   lb::RandomSource& random() { return random_; }
@@ -150,6 +163,7 @@ class WorkerView {
   std::vector<std::unique_ptr<InstalledSnapshot>> pinned_;  // older ones still in use
   absl::flat_hash_map<std::string, std::unique_ptr<ClusterView>> views_;
   std::vector<std::unique_ptr<ClusterView>> removed_;
+  Background* background_ = nullptr;
   Sweep sweep_{this};
 };
 
