@@ -89,6 +89,8 @@ class FilterContext {
   // Go on after kPause or kBuffer. May call into later filters before it returns.
   virtual void ResumeRequest() = 0;
   virtual void ResumeResponse() = 0;
+  // The most that kBuffer may keep of this request (the configured limit otherwise).
+  virtual void set_request_buffer_limit(uint64_t bytes) = 0;
   // Drops the chosen route, so that it is matched anew with the headers as they are now.
   virtual void ClearRoute() = 0;
 };

@@ -23,8 +23,7 @@ void Count(const StatScope<Enum>& scope, Enum first, Enum completed, int status)
   const int kind = status / 100;
   if (kind < 1 || kind > 5) return;
   scope.Add(static_cast<Enum>(static_cast<int>(first) + kind - 1));
-  // An interim response does not complete a request.
-  if (kind > 1 || status == 101) scope.Add(completed);
+  scope.Add(completed);
 }
 
 }  // namespace

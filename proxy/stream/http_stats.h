@@ -65,6 +65,7 @@ namespace remora::proxy {
   C(kInternalRedirectTooMany, "passthrough_internal_redirect_too_many_redirects")     \
   C(kInternalRedirectUnsafeScheme, "passthrough_internal_redirect_unsafe_scheme")     \
   C(kRqDirectResponse, "rq_direct_response")                                          \
+  C(kRqOverloadLocalReply, "rq_overload_local_reply")                                 \
   C(kRqRedirect, "rq_redirect")                                                       \
   C(kRqResetAfterResponseStarted, "rq_reset_after_downstream_response_started")       \
   C(kRouterRqTotal, "rq_total")                                                       \
@@ -98,7 +99,7 @@ StatSchema HttpStatSchema();
 enum class ListenerHttpStat : uint16_t { k1xx, k2xx, k3xx, k4xx, k5xx, kCompleted };
 StatSchema ListenerHttpStatSchema();
 
-// Counts a response: completed and its class.
+// Counts a response (interim ones too, as Envoy does): completed and its class.
 void CountResponse(const StatScope<HttpStat>& scope, int status);
 void CountResponse(const StatScope<ListenerHttpStat>& scope, int status);
 

@@ -1,0 +1,64 @@
+#ifndef REMORA_PROXY_STREAM_FILTER_SLOT_H_
+#define REMORA_PROXY_STREAM_FILTER_SLOT_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "filters/api/filter.h"
+#include "proxy/base/stats.h"
+#include "proxy/base/timer.h"
+#include "proxy/stream/filter_chain.h"
+
+namespace remora::proxy {
+
+// One filter of one exchange, and what it may ask of its stream. Lives in the stream's arena.
+class FilterChain::Slot final : public FilterContext {
+ public:
+  Slot(FilterChain* chain, size_t index, const HttpService::Filter& configured)
+      : chain_(chain), index_(index), configured_(configured) {}
+  ~Slot() override;
+
+  void Start();
+  HttpFilter& filter() { return *filter_; }
+  Half& half(Direction direction) { return halves_[direction]; }
+
+  Arena& arena() override { return host().arena(); }
+  StreamInfo& info() override { return host().info(); }
+  const StreamInfo& info() const override { return host().info(); }
+  int64_t now_ns() const override { return host().loop().now_ns(); }
+  uint64_t random() override { return host().random(); }
+  Headers* request_headers() override { return host().request_headers(); }
+  Headers* response_headers() override { return host().response_headers(); }
+  const Runtime* runtime() const override { return host().runtime(); }
+  void Count(uint32_t stat, int64_t amount) override;
+  const void* route_config() const override;
+  size_t route_configs(const void** out, size_t most) const override;
+  absl::string_view cluster_name() const override;
+  bool server_failing() const override { return host().server_failing(); }
+  void StartTimer(int64_t delay_ns) override;
+  void StopTimer() override;
+  void Reply(const LocalReply& reply) override;
+  void ResumeRequest() override { chain_->Resume(kRequest, index_); }
+  void ResumeResponse() override { chain_->Resume(kResponse, index_); }
+  void set_request_buffer_limit(uint64_t bytes) override { chain_->request_limit_ = bytes; }
+  void ClearRoute() override { host().ClearRoute(); }
+
+ private:
+  FilterChainHost& host() const { return *chain_->host_; }
+  const xds::PerFilterConfig* ConfigIn(const xds::PerFilterConfigs& configs) const;
+
+  FilterChain* chain_;
+  size_t index_;
+  const HttpService::Filter& configured_;
+  HttpFilter* filter_ = nullptr;
+  std::optional<Timer> timer_;
+  Half halves_[2];
+};
+
+// Whether the route leaves a filter on, by its name.
+bool IsFilterOn(const xds::HttpFilterConfig& filter, const FilterChainHost::Levels& levels);
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_STREAM_FILTER_SLOT_H_
