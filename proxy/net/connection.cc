@@ -35,6 +35,8 @@ Connection::~Connection() {
 void Connection::Start(ConnectionEvents* events) {
   events_ = events;
   started_ = true;
+  begun_ = false;
+  handshake_seen_ = false;
   if (stream_->connecting()) {
     want_write_ = true;
     UpdateWatch();
@@ -42,9 +44,18 @@ void Connection::Start(ConnectionEvents* events) {
   }
   connected_wire_ = true;
   // The rest happens at the end of this turn, so that no event comes from inside Start().
-  if (!begun_) loop_->AtEndOfTurn(this);
-  if (!input_.empty()) redeliver_ = true;
+  loop_->AtEndOfTurn(this);
+  if (!input_.empty() || read_eof_) {
+    redeliver_ = true;
+    eof_told_ = false;
+  }
   UpdateWatch();
+}
+
+void Connection::SetTransport(std::unique_ptr<Transport> transport) {
+  transport_ = std::move(transport);
+  raw_ = transport_->is_raw();
+  info_.transport_protocol = raw_ ? "raw_buffer" : "tls";
 }
 
 void Connection::BeginTransport() {

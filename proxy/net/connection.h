@@ -56,8 +56,12 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
              size_t buffer_limit);
   ~Connection() override;
 
-  // Starts reading (and the handshake). Events may be called from inside only in later turns.
+  // Starts reading (and the handshake); events come in later turns only. May be called again by the
+  // next user of a connection (listener filters hand it on): OnConnected and what input() holds come
+  // anew.
   void Start(ConnectionEvents* events);
+  // Dresses the connection otherwise; before a Start(). Bytes in input() then are wire bytes.
+  void SetTransport(std::unique_ptr<Transport> transport);
   void SetEvents(ConnectionEvents* events) { events_ = events; }
 
   Loop& loop() { return *loop_; }
