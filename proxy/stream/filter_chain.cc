@@ -23,11 +23,17 @@ void FilterChain::Build(const HttpService::Chain& chain) {
   response_start_ = count_ - 1;
 }
 
-void FilterChain::End() {
+void FilterChain::Stop() {
+  if (std::exchange(stopped_, true)) return;
   ++marks_[kRequest];
   ++marks_[kResponse];
+  request_over_ = true;
   for (size_t i = 0; i < count_; ++i) slots_[i]->StopTimer();
   for (size_t i = 0; i < count_; ++i) slots_[i]->filter().OnEnd();
+}
+
+void FilterChain::End() {
+  Stop();
   for (size_t i = 0; i < count_; ++i) slots_[i]->~Slot();
   slots_ = nullptr;
   count_ = 0;
@@ -35,6 +41,7 @@ void FilterChain::End() {
   response_start_ = 0;
   request_over_ = false;
   built_ = false;
+  stopped_ = false;
   request_limit_.reset();
 }
 
@@ -178,6 +185,7 @@ void FilterChain::Hold(Direction direction, Half& half, Verdict verdict) {
 }
 
 void FilterChain::Resume(Direction direction, size_t index) {
+  if (stopped_) return;
   Half& half = slots_[index]->half(direction);
   if (half.in_hook) {
     half.resume_asked = true;

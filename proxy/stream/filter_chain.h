@@ -74,7 +74,9 @@ class FilterChain {
   void Build(const HttpService::Chain& chain);
   bool built() const { return built_; }
   size_t size() const { return count_; }
-  // OnEnd() to every filter, then their destructors. Idempotent.
+  // The exchange is over: OnEnd() to every filter, no hook follows. May be called from inside a hook.
+  void Stop();
+  // Stop(), then the filters' destructors; not from inside a hook. Idempotent.
   void End();
 
   void RequestHeaders(Headers* headers, bool end);
@@ -135,6 +137,7 @@ class FilterChain {
   uint32_t marks_[2] = {0, 0};
   bool request_over_ = false;
   bool built_ = false;
+  bool stopped_ = false;
   std::optional<uint64_t> request_limit_;  // a filter's own
 };
 

@@ -71,7 +71,6 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   void OnStreamEnded(Stream* stream);
   // The exchange cannot end cleanly on HTTP/1: after what was written the connection closes.
   void CloseWhenFlushed();
-  uint64_t requests_served() const { return requests_; }
 
  private:
   class CodecDoor;
@@ -88,7 +87,6 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   void MakeCodec(bool http2);
   void Feed();
   void OnCodecError(const CodecError& error);
-  void AfterFeed();
   MessageSink* OnNewStream(CodecStream* codec_stream);
   void OnIdleTimeout();
   void OnMaxDuration();
@@ -119,8 +117,6 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   Timer drain_timer_;
   Timer keepalive_timer_;
   Drain drain_ = Drain::kNone;
-  bool feeding_ = false;
-  bool feed_again_ = false;
   bool eof_ = false;
   bool connected_ = false;
   bool close_when_flushed_ = false;

@@ -1,11 +1,15 @@
 #ifndef REMORA_PROXY_STREAM_HTTP_SERVICE_H_
 #define REMORA_PROXY_STREAM_HTTP_SERVICE_H_
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "filters/api/address.h"
 #include "proxy/base/stats.h"
 #include "proxy/codec/codec.h"
@@ -24,6 +28,7 @@ struct HttpServiceInput {
   uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
   Address host_address;              // of this machine: stands in XFF for loopback clients
   std::string node_id;               // x-envoy-downstream-service-node
+  std::string service_cluster;       // x-envoy-downstream-service-cluster
 };
 
 // Main's half of one HTTP connection manager: its configuration with all that is derived from it
@@ -42,6 +47,9 @@ class HttpService {
   const Http2Options& http2() const { return http2_; }
   const Address& host_address() const { return host_address_; }
   const std::string& node_id() const { return node_id_; }
+  const std::string& service_cluster() const { return service_cluster_; }
+  // Router.suppress_envoy_headers.
+  bool suppress_envoy_headers() const { return suppress_envoy_headers_; }
   uint32_t buffer_limit() const { return buffer_limit_; }
 
   // A filter of the chain with its place in the statistics.
@@ -61,6 +69,7 @@ class HttpService {
  private:
   HttpService() = default;
   void DeriveCodecOptions();
+  absl::Status ReadRouter(const std::vector<xds::HttpFilterConfig>& filters);
   Chain MakeChain(const std::vector<xds::HttpFilterConfig>& filters, StatStore& stats) const;
 
   struct Upgrade {
@@ -78,7 +87,9 @@ class HttpService {
   Http2Options http2_;
   Address host_address_;
   std::string node_id_;
+  std::string service_cluster_;
   uint32_t buffer_limit_ = 0;
+  bool suppress_envoy_headers_ = false;
   Chain chain_;
   std::vector<Upgrade> upgrades_;
 };

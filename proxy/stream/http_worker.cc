@@ -7,9 +7,40 @@
 
 namespace remora::proxy {
 
-HttpWorker::HttpWorker(WorkerView* view, LogWriter* logs) : view_(view), logs_(logs) {}
+// Streams that ended in this turn, until it is over.
+class HttpWorker::Recycler final : public Loop::TurnItem {
+ public:
+  explicit Recycler(HttpWorker* worker) : worker_(worker) {}
+  ~Recycler() override { Empty(); }
+
+  void Add(std::unique_ptr<Stream> stream) {
+    stream->next_ = ended_;
+    ended_ = stream.release();
+    if (!queued()) worker_->loop().AtEndOfTurn(this);
+  }
+  void RunAtEndOfTurn() override { Empty(); }
+
+ private:
+  void Empty() {
+    while (ended_ != nullptr) {
+      std::unique_ptr<Stream> stream(std::exchange(ended_, ended_->next_));
+      stream->Clear();
+      worker_->KeepIdle(std::move(stream));
+    }
+  }
+
+  HttpWorker* worker_;
+  Stream* ended_ = nullptr;
+};
+
+HttpWorker::HttpWorker(WorkerView* view, LogWriter* logs)
+    : view_(view),
+      logs_(logs),
+      router_maker_(&Router::Create),
+      recycler_(std::make_unique<Recycler>(this)) {}
 
 HttpWorker::~HttpWorker() {
+  recycler_.reset();
   while (idle_streams_ != nullptr) delete std::exchange(idle_streams_, idle_streams_->next_);
 }
 
@@ -37,8 +68,9 @@ std::unique_ptr<Stream> HttpWorker::TakeStream() {
   return std::unique_ptr<Stream>(stream);
 }
 
-void HttpWorker::GiveBack(std::unique_ptr<Stream> stream) {
-  stream->Clear();
+void HttpWorker::GiveBack(std::unique_ptr<Stream> stream) { recycler_->Add(std::move(stream)); }
+
+void HttpWorker::KeepIdle(std::unique_ptr<Stream> stream) {
   if (idle_count_ >= kMostIdleStreams) return;
   ++idle_count_;
   stream->next_ = idle_streams_;

@@ -13,6 +13,7 @@
 
 namespace remora::proxy {
 
+class Router;
 class Stream;
 class WorkerView;
 
@@ -46,12 +47,22 @@ class HttpWorker {
   // Goes up by one.
   uint64_t NextStreamId() { return next_stream_id_++; }
 
+  // The routers of the streams; tests give their own before the first stream is made.
+  using RouterMaker = std::unique_ptr<Router> (*)();
+  void set_router_maker(RouterMaker maker) { router_maker_ = maker; }
+  std::unique_ptr<Router> MakeRouter() { return router_maker_(); }
+
   // Streams are reused: taking one allocates only until as many exist as are open at once.
   std::unique_ptr<Stream> TakeStream();
+  // `stream` has ended. Its frames may be on the stack: it is emptied when the turn is over.
   void GiveBack(std::unique_ptr<Stream> stream);
 
  private:
+  class Recycler;
+  friend class Recycler;
+  void KeepIdle(std::unique_ptr<Stream> stream);
   static constexpr size_t kMostIdleStreams = 4096;
+
   WorkerView* view_;
   LogWriter* logs_;
   std::shared_ptr<const Runtime> runtime_;
@@ -59,8 +70,10 @@ class HttpWorker {
   uint64_t next_stream_id_ = 1;
   int64_t date_second_ = -1;
   char date_[32] = {};
-  Stream* idle_streams_ = nullptr;  // linked by Stream::next_idle_
+  Stream* idle_streams_ = nullptr;  // linked by Stream::next_
   size_t idle_count_ = 0;
+  RouterMaker router_maker_;
+  std::unique_ptr<Recycler> recycler_;
 };
 
 }  // namespace remora::proxy

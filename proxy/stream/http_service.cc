@@ -1,0 +1,121 @@
+#include "proxy/stream/http_service.h"
+
+#include <map>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "envoy/extensions/filters/http/router/v3/router.pb.h"
+#include "filters/api/filter.h"
+#include "proxy/upstream/codec_options.h"
+
+namespace remora::proxy {
+namespace {
+
+using Router = envoy::extensions::filters::http::router::v3::Router;
+
+// A schema must live as long as the process; filters of one type share theirs.
+StatSchema SchemaOf(absl::Span<const FilterStat> stats) {
+  static auto* const schemas =
+      new std::map<const FilterStat*, std::unique_ptr<std::vector<StatDef>>>();
+  std::unique_ptr<std::vector<StatDef>>& schema = (*schemas)[stats.data()];
+  if (schema == nullptr) {
+    schema = std::make_unique<std::vector<StatDef>>();
+    for (const FilterStat& stat : stats) {
+      schema->push_back({stat.name, stat.gauge ? StatKind::kGauge : StatKind::kCounter});
+    }
+  }
+  return *schema;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<const HttpService>> HttpService::Make(
+    const HttpServiceInput& input) {
+  std::shared_ptr<HttpService> out(new HttpService());
+  out->config_ = input.config;
+  out->host_address_ = input.host_address;
+  out->node_id_ = input.node_id;
+  out->service_cluster_ = input.service_cluster;
+  out->buffer_limit_ = input.buffer_limit;
+  const std::string prefix = absl::StrCat("http.", input.config->stat_prefix, ".");
+  out->stats_ = input.stats->Register(prefix, HttpStatSchema());
+  out->listener_stats_ = input.stats->Register(absl::StrCat(input.listener_stat_prefix, prefix),
+                                               ListenerHttpStatSchema());
+  absl::StatusOr<AccessLog> log = AccessLog::Make(input.config->access_logs, *input.log_files);
+  if (!log.ok()) return log.status();
+  out->access_log_ = *std::move(log);
+  if (absl::Status status = out->ReadRouter(input.config->filters); !status.ok()) return status;
+  out->DeriveCodecOptions();
+  out->chain_ = out->MakeChain(input.config->filters, *input.stats);
+  for (const xds::HttpUpgradeConfig& config : input.config->upgrades) {
+    Upgrade upgrade;
+    upgrade.type = config.type;
+    upgrade.enabled = config.enabled;
+    upgrade.own_chain = !config.filters.empty();
+    if (upgrade.own_chain) upgrade.chain = out->MakeChain(config.filters, *input.stats);
+    out->upgrades_.push_back(std::move(upgrade));
+  }
+  return std::shared_ptr<const HttpService>(std::move(out));
+}
+
+absl::Status HttpService::ReadRouter(const std::vector<xds::HttpFilterConfig>& filters) {
+  for (const xds::HttpFilterConfig& filter : filters) {
+    if (!filter.is_router) continue;
+    Router router;
+    if (!router.ParseFromString(filter.config.value)) {
+      return absl::InvalidArgumentError(absl::StrCat("bad configuration of '", filter.name, "'"));
+    }
+    suppress_envoy_headers_ = router.suppress_envoy_headers();
+  }
+  return absl::OkStatus();
+}
+
+void HttpService::DeriveCodecOptions() {
+  const uint32_t header_bytes = config_->max_request_headers_kb * 1024;
+  http1_ = CodecOptions(config_->http1, config_->common);
+  http1_.max_headers_bytes = header_bytes;
+  http1_.buffer_limit = buffer_limit_;
+  http1_.default_host_for_http_10 = config_->http1.default_host_for_http_10;
+  http2_ = CodecOptions(config_->http2, config_->common);
+  http2_.max_headers_bytes = header_bytes;
+  http2_.buffer_limit = buffer_limit_;
+  http2_.stream_error_on_invalid_message =
+      config_->http2.stream_error_on_invalid.value_or(config_->stream_error_on_invalid_http_message);
+}
+
+HttpService::Chain HttpService::MakeChain(const std::vector<xds::HttpFilterConfig>& filters,
+                                          StatStore& stats) const {
+  Chain chain;
+  for (const xds::HttpFilterConfig& config : filters) {
+    if (config.is_router) {
+      chain.has_router = true;
+      continue;
+    }
+    if (config.factory == nullptr) continue;  // optional and unknown
+    Filter filter;
+    filter.config = &config;
+    if (const absl::Span<const FilterStat> numbers = config.factory->stats(); !numbers.empty()) {
+      const absl::string_view own = config.factory->stat_prefix();
+      const std::string prefix = absl::StartsWith(own, ".")
+                                     ? std::string(own.substr(1))
+                                     : absl::StrCat("http.", config_->stat_prefix, ".", own);
+      filter.stats = stats.Register(prefix, SchemaOf(numbers));
+    }
+    chain.filters.push_back(filter);
+  }
+  return chain;
+}
+
+const HttpService::Chain* HttpService::UpgradeChain(absl::string_view type,
+                                                    std::optional<bool> route_allows) const {
+  if (route_allows == false) return nullptr;
+  for (const Upgrade& upgrade : upgrades_) {
+    if (!absl::EqualsIgnoreCase(upgrade.type, type)) continue;
+    if (!upgrade.enabled && !route_allows) return nullptr;
+    return upgrade.own_chain ? &upgrade.chain : &chain_;
+  }
+  return route_allows ? &chain_ : nullptr;
+}
+
+}  // namespace remora::proxy

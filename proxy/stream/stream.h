@@ -1,0 +1,197 @@
+#ifndef REMORA_PROXY_STREAM_STREAM_H_
+#define REMORA_PROXY_STREAM_STREAM_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "absl/strings/string_view.h"
+#include "filters/api/arena.h"
+#include "filters/api/filter.h"
+#include "filters/api/headers.h"
+#include "filters/api/stream_info.h"
+#include "filters/metadata.h"
+#include "proxy/base/timer.h"
+#include "proxy/codec/codec.h"
+#include "proxy/stream/access_log.h"
+#include "proxy/stream/apply_mutations.h"
+#include "proxy/stream/filter_chain.h"
+#include "proxy/stream/router.h"
+#include "proxy/upstream/worker_view.h"
+
+namespace remora::proxy {
+
+class HttpConnection;
+class HttpService;
+class HttpWorker;
+
+// One exchange: request and response of one downstream stream. Pins the snapshot, makes the request
+// fit to be routed, matches the route, runs the filters both ways, answers by itself or lets the
+// router, keeps the timers, logs. It ends exactly once.
+//
+//   codec -> OnHeaders, OnBody, OnTrailers -> filters -> router or a reply of our own
+//   router -> OnUpstream* -> filters -> codec
+//
+// The request's side is in stream_request.cc, the response's in stream_response.cc, routes and
+// replies of our own in stream_route.cc, timers and the end in stream.cc.
+//
+// Threads: its worker's. Lifetime: pooled by HttpWorker. Begin() takes it into use; after it ended it
+// stays as it is until the turn is over (its own frames may be on the stack), then Clear()s.
+class Stream final : public MessageSink, public RouterHost, public FilterChainHost {
+ public:
+  explicit Stream(HttpWorker* worker);
+  ~Stream();
+
+  void Begin(HttpConnection* connection, CodecStream* codec_stream);
+  // The codec found the request malformed before it had a message to show; answers if it can.
+  void OnMalformed(const CodecError& error);
+  // Gives all of the exchange back to the pools.
+  void Clear();
+  bool ended() const { return ended_; }
+
+  // MessageSink. arena() serves all three sides.
+  Arena& arena() override { return arena_; }
+  void OnInterim(Headers*) override {}
+  void OnHeaders(Headers* headers, bool end) override;
+  void OnBody(Body& body, bool end) override;
+  void OnTrailers(Headers* trailers) override;
+  void OnReset(ResetReason reason, absl::string_view details) override;
+  void OnSendBlocked() override;
+  void OnSendDrained() override;
+
+  // RouterHost (and FilterChainHost where they ask for the same).
+  Loop& loop() override;
+  WorkerView& view() override;
+  StreamInfo& info() override { return info_; }
+  uint64_t random() override;
+  const xds::RouteTable& route_table() override { return *levels_.table; }
+  const xds::VirtualHost& virtual_host() override { return *levels_.virtual_host; }
+  const xds::Route& route() override { return *levels_.route; }
+  void MutateRequestHeaders(Headers& headers, const xds::WeightedCluster* weighted) override;
+  void MutateResponseHeaders(Headers& headers, const xds::WeightedCluster* weighted) override;
+  uint64_t retry_buffer_limit() override { return request_buffer_limit(); }
+  bool suppress_envoy_headers() override;
+  bool internal_request() override { return info_.internal_request; }
+  void SetIdleTimeout(int64_t idle_ns) override;
+  void OnUpstreamInterim(Headers* headers) override;
+  void OnUpstreamHeaders(Headers* headers, bool end) override;
+  void OnUpstreamBody(Body& body, bool end) override;
+  void OnUpstreamTrailers(Headers* trailers) override;
+  void OnRouterReply(const LocalReply& reply) override { Reply(reply, /*route_mutations=*/true); }
+  void OnUpstreamAborted(absl::string_view details) override;
+  void PauseRequest() override;
+  void ResumeRequest() override;
+
+  // FilterChainHost
+  const Runtime* runtime() override;
+  StatSlab& stat_slab() override;
+  bool server_failing() override;
+  Headers* request_headers() override { return request_headers_; }
+  Headers* response_headers() override { return response_headers_; }
+  Levels route_levels() override { return levels_; }
+  void ClearRoute() override;
+  uint64_t request_buffer_limit() override;
+  uint64_t response_buffer_limit() override;
+  void OnChainRequestHeaders(Headers* headers, bool end) override;
+  void OnChainRequestBody(Body& body, bool end) override;
+  void OnChainRequestTrailers(Headers* trailers) override;
+  void OnChainResponseHeaders(Headers* headers, bool end) override;
+  void OnChainResponseBody(Body& body, bool end) override;
+  void OnChainResponseTrailers(Headers* trailers) override;
+  void OnChainReply(const LocalReply& reply) override { Reply(reply, /*route_mutations=*/true); }
+  void OnChainRequestTooLarge() override;
+  void OnChainResponseTooLarge() override;
+  void PauseResponse() override;
+  void ResumeResponse() override;
+
+ private:
+  friend class HttpWorker;
+  friend class HttpConnection;
+
+  // How far one direction has come.
+  enum class Progress : uint8_t { kWaiting, kOpen, kComplete };
+
+  // Request.
+  bool AdmitRequest(Headers& headers, bool end);
+  void ReplyPathRefused(bool redirect);
+  void SendContinue(Headers& headers);
+  void NormalizeUpgrade(Headers& headers);
+  void UnderstandClient(Headers& headers);
+  void DecideTrace(Headers& headers);
+  bool BuildChain();
+  void RequestCompleted();
+
+  // Route.
+  bool IsGrpc() const;
+  const xds::RouteTable* FindTable();
+  void ChooseRoute();
+  void NoteRoute();
+  void RespondDirectly();
+  void RespondRedirect(const xds::RedirectAction& redirect);
+  void RespondFixed(const xds::DirectResponseAction& direct);
+  void RespondTlsRedirect();
+  std::optional<bool> RouteAllowsUpgrade(absl::string_view type) const;
+
+  // Response.
+  // A reply of our own; when response headers are out already, the exchange is aborted instead.
+  void Reply(const LocalReply& reply, bool route_mutations);
+  void ReplyPlain(int status, absl::string_view body, absl::string_view details);
+  void SendHeaders(Headers& headers, bool end);
+  bool AcceptUpgrade(Headers& headers);
+  void ResponseCompleted();
+  // Gives the downstream stream up in the midst of its response.
+  void Abort();
+
+  // Timers.
+  void TouchIdleTimer();
+  void OnIdleTimeout();
+  void OnRequestTimeout();
+  void OnHeadersTimeout();
+  void OnDurationTimeout();
+  void OnLogTimer();
+
+  // End.
+  void MaybeFinish();
+  void DropCodecStream(bool reset);
+  void NoteWireBytes();
+  void Finish();
+  void Log(LogMoment moment);
+
+  HttpWorker* worker_;
+  HttpConnection* connection_ = nullptr;
+  CodecStream* codec_stream_ = nullptr;  // null once both its directions ended
+  Arena arena_;
+  StreamInfo info_;
+  Metadata dynamic_metadata_;
+  SnapshotPin pin_;
+  FilterChain chain_;
+  std::unique_ptr<Router> router_;
+  Levels levels_;
+  Headers* request_headers_ = nullptr;
+  Headers* response_headers_ = nullptr;
+  absl::string_view upgrade_;  // the protocol that the request asks for; empty: none
+  Timer headers_timer_;
+  Timer request_timer_;
+  Timer idle_timer_;
+  Timer duration_timer_;
+  Timer log_timer_;
+  int64_t idle_ns_ = 0;
+  uint32_t response_pauses_ = 0;
+  Progress request_ = Progress::kWaiting;
+  Progress response_ = Progress::kWaiting;
+  bool routed_ = false;          // the router has the request
+  bool route_chosen_ = false;    // levels_ are those of the headers as they are
+  bool tls_redirect_ = false;    // the virtual host wants TLS
+  bool local_reply_ = false;
+  bool close_requested_ = false;  // this exchange is to be the connection's last
+  bool upgraded_ = false;
+  bool converted_upgrade_ = false;  // it came as an HTTP/2 extended CONNECT
+  bool counted_upgrade_ = false;
+  bool ended_ = true;
+  Stream* next_ = nullptr;  // of the connection's list, or the pool's
+  Stream* prev_ = nullptr;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_STREAM_STREAM_H_
