@@ -28,14 +28,11 @@ bool ContainsIgnoringCase(absl::string_view text, absl::string_view needle) {
 
 }  // namespace
 
-StringMatcher::StringMatcher(Kind kind, absl::string_view pattern,
-                             bool ignore_case)
+StringMatcher::StringMatcher(Kind kind, absl::string_view pattern, bool ignore_case)
     : kind_(kind), ignore_case_(ignore_case), pattern_(pattern) {}
 
 StringMatcher::StringMatcher(Regex regex)
-    : kind_(Kind::kRegex),
-      pattern_(regex.pattern()),
-      regex_(std::move(regex)) {}
+    : kind_(Kind::kRegex), pattern_(regex.pattern()), regex_(std::move(regex)) {}
 
 absl::StatusOr<StringMatcher> StringMatcher::Parse(
     const envoy::type::matcher::v3::StringMatcher& proto) {
@@ -48,22 +45,18 @@ absl::StatusOr<StringMatcher> StringMatcher::Parse(
     case Proto::kSuffix:
       return StringMatcher(Kind::kSuffix, proto.suffix(), proto.ignore_case());
     case Proto::kContains:
-      return StringMatcher(Kind::kContains, proto.contains(),
-                           proto.ignore_case());
+      return StringMatcher(Kind::kContains, proto.contains(), proto.ignore_case());
     case Proto::kSafeRegex: {
       if (proto.ignore_case()) {
-        return absl::InvalidArgumentError(
-            "ignore_case has no effect for safe_regex.");
+        return absl::InvalidArgumentError("ignore_case has no effect for safe_regex.");
       }
       absl::StatusOr<Regex> regex = Regex::Parse(proto.safe_regex());
       if (!regex.ok()) return regex.status();
       return StringMatcher(*std::move(regex));
     }
     case Proto::kCustom:
-      return absl::UnimplementedError(
-          absl::StrCat("custom string matcher ",
-                       proto.custom().typed_config().type_url(),
-                       " is not supported"));
+      return absl::UnimplementedError(absl::StrCat(
+          "custom string matcher ", proto.custom().typed_config().type_url(), " is not supported"));
     case Proto::MATCH_PATTERN_NOT_SET:
       break;
   }
@@ -75,8 +68,7 @@ bool StringMatcher::Match(absl::string_view text) const {
     case Kind::kAny:
       return true;
     case Kind::kExact:
-      return ignore_case_ ? absl::EqualsIgnoreCase(text, pattern_)
-                          : text == pattern_;
+      return ignore_case_ ? absl::EqualsIgnoreCase(text, pattern_) : text == pattern_;
     case Kind::kPrefix:
       return ignore_case_ ? absl::StartsWithIgnoreCase(text, pattern_)
                           : absl::StartsWith(text, pattern_);
@@ -112,8 +104,7 @@ absl::StatusOr<HeaderMatcher> HeaderMatcher::Parse(
       text = StringMatcher(StringMatcher::Kind::kSuffix, proto.suffix_match());
       break;
     case Proto::kContainsMatch:
-      text =
-          StringMatcher(StringMatcher::Kind::kContains, proto.contains_match());
+      text = StringMatcher(StringMatcher::Kind::kContains, proto.contains_match());
       break;
     case Proto::kSafeRegexMatch: {
       absl::StatusOr<Regex> regex = Regex::Parse(proto.safe_regex_match());
@@ -145,8 +136,7 @@ absl::StatusOr<HeaderMatcher> HeaderMatcher::Parse(
 bool HeaderMatcher::MatchValue(absl::string_view value) const {
   if (kind_ == Kind::kString) return string_.Match(value);
   int64_t number = 0;
-  return absl::SimpleAtoi(value, &number) && number >= range_start_ &&
-         number < range_end_;
+  return absl::SimpleAtoi(value, &number) && number >= range_start_ && number < range_end_;
 }
 
 bool HeaderMatcher::Match(const Headers& headers) const {
@@ -172,8 +162,7 @@ bool HeaderMatcher::MatchAnyValue(const Headers& headers) const {
   return matched != invert_;
 }
 
-bool MatchAll(const std::vector<HeaderMatcher>& matchers,
-              const Headers& headers) {
+bool MatchAll(const std::vector<HeaderMatcher>& matchers, const Headers& headers) {
   return std::all_of(matchers.begin(), matchers.end(),
                      [&](const HeaderMatcher& m) { return m.Match(headers); });
 }
@@ -202,8 +191,7 @@ absl::StatusOr<ValueMatcher> ValueMatcher::Parse(const ValueProto& proto) {
       break;
     case ValueProto::kStringMatch: {
       out.kind_ = Kind::kString;
-      absl::StatusOr<StringMatcher> text =
-          StringMatcher::Parse(proto.string_match());
+      absl::StatusOr<StringMatcher> text = StringMatcher::Parse(proto.string_match());
       if (!text.ok()) return text.status();
       out.string_ = *std::move(text);
       break;
@@ -242,24 +230,20 @@ bool ValueMatcher::Match(const MetadataValue* value) const {
     case Kind::kNull:
       return value != nullptr && value->is_null();
     case Kind::kDouble:
-      return value != nullptr && value->number() != nullptr &&
-             *value->number() == low_;
+      return value != nullptr && value->number() != nullptr && *value->number() == low_;
     case Kind::kDoubleRange:
-      return value != nullptr && value->number() != nullptr &&
-             *value->number() >= low_ && *value->number() < high_;
+      return value != nullptr && value->number() != nullptr && *value->number() >= low_ &&
+             *value->number() < high_;
     case Kind::kString:
-      return value != nullptr && value->text() != nullptr &&
-             string_.Match(*value->text());
+      return value != nullptr && value->text() != nullptr && string_.Match(*value->text());
     case Kind::kBool:
-      return value != nullptr && value->boolean() != nullptr &&
-             *value->boolean() == expected_;
+      return value != nullptr && value->boolean() != nullptr && *value->boolean() == expected_;
     case Kind::kPresent:
       return (value != nullptr) == expected_;
     case Kind::kListOneOf:
       return value != nullptr && value->list() != nullptr &&
-             std::any_of(
-                 value->list()->begin(), value->list()->end(),
-                 [&](const auto& item) { return nested_[0].Match(&item); });
+             std::any_of(value->list()->begin(), value->list()->end(),
+                         [&](const auto& item) { return nested_[0].Match(&item); });
     case Kind::kOr:
       return std::any_of(nested_.begin(), nested_.end(),
                          [&](const auto& one) { return one.Match(value); });

@@ -142,8 +142,8 @@ Metadata Metadata::From(const envoy::config::core::v3::Metadata& proto) {
   return metadata;
 }
 
-const MetadataValue* Metadata::Find(
-    absl::string_view space, const std::vector<std::string>& path) const {
+const MetadataValue* Metadata::Find(absl::string_view space,
+                                    const std::vector<std::string>& path) const {
   const auto found = namespaces.find(space);
   if (found == namespaces.end()) return nullptr;
   const MetadataValue* value = &found->second;

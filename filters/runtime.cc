@@ -47,8 +47,7 @@ Runtime::Value ScalarValue(const MetadataValue& from) {
   uint64_t integer = 0;
   if (absl::SimpleAtoi(value.text, &integer)) {
     value.integer = integer;
-  } else if (value.number.has_value() && *value.number >= 0 &&
-             *value.number < 1.8e19) {
+  } else if (value.number.has_value() && *value.number >= 0 && *value.number < 1.8e19) {
     value.integer = static_cast<uint64_t>(*value.number);
   }
   if (value.text == "true") value.boolean = true;
@@ -56,8 +55,7 @@ Runtime::Value ScalarValue(const MetadataValue& from) {
   return value;
 }
 
-void Flatten(const std::string& prefix, const MetadataValue& from,
-             Runtime::Layer* layer) {
+void Flatten(const std::string& prefix, const MetadataValue& from, Runtime::Layer* layer) {
   if (const auto fraction = AsFraction(from)) {
     Runtime::Value value;
     value.text = from.ToJson();
@@ -71,15 +69,13 @@ void Flatten(const std::string& prefix, const MetadataValue& from,
     return;
   }
   for (const auto& [key, member] : *fields) {
-    Flatten(prefix.empty() ? key : absl::StrCat(prefix, ".", key), member,
-            layer);
+    Flatten(prefix.empty() ? key : absl::StrCat(prefix, ".", key), member, layer);
   }
 }
 
 }  // namespace
 
-FractionalPercent FractionalPercent::From(
-    const envoy::type::v3::FractionalPercent& proto) {
+FractionalPercent FractionalPercent::From(const envoy::type::v3::FractionalPercent& proto) {
   FractionalPercent out;
   out.numerator = proto.numerator();
   switch (proto.denominator()) {
@@ -101,8 +97,7 @@ Runtime::Runtime(std::vector<Layer> layers) : layers_(std::move(layers)) {
   }
 }
 
-Runtime::Layer Runtime::LayerFrom(absl::string_view name,
-                                  const Struct& values) {
+Runtime::Layer Runtime::LayerFrom(absl::string_view name, const Struct& values) {
   Layer layer;
   layer.name = std::string(name);
   for (const auto& [key, value] : values.fields()) {
@@ -131,8 +126,7 @@ bool Runtime::Boolean(absl::string_view key, bool otherwise) const {
   return value == nullptr ? otherwise : value->boolean.value_or(otherwise);
 }
 
-FractionalPercent Runtime::Fraction(absl::string_view key,
-                                    FractionalPercent otherwise) const {
+FractionalPercent Runtime::Fraction(absl::string_view key, FractionalPercent otherwise) const {
   const Value* value = Find(key);
   if (value == nullptr) return otherwise;
   if (value->fraction.has_value()) return *value->fraction;

@@ -28,19 +28,17 @@ struct ConfigNode {
   std::string text;
   std::vector<ConfigNode> items;                            // kList
   std::vector<std::pair<std::string, ConfigNode>> members;  // kMap, in order
-  int line = 0;  // from 1; 0: not from a text
+  int line = 0;                                             // from 1; 0: not from a text
 
   // The last member of that name (duplicate keys: the last wins), or null.
   const ConfigNode* Find(absl::string_view key) const;
 };
 
 // Errors say where: "FILE:LINE: what".
-absl::StatusOr<ConfigNode> ReadYaml(absl::string_view text,
-                                    absl::string_view file);
+absl::StatusOr<ConfigNode> ReadYaml(absl::string_view text, absl::string_view file);
 // As lax as the reader that control planes and launchers were written against:
 // trailing commas, single quotes and bare keys are let pass; comments are not.
-absl::StatusOr<ConfigNode> ReadJson(absl::string_view text,
-                                    absl::string_view file);
+absl::StatusOr<ConfigNode> ReadJson(absl::string_view text, absl::string_view file);
 
 ConfigNode NodeFrom(const google::protobuf::Value& value);
 ConfigNode NodeFrom(const google::protobuf::Struct& value);

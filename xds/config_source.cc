@@ -12,15 +12,13 @@ namespace {
 using GrpcProto = envoy::config::core::v3::GrpcService;
 using ApiProto = envoy::config::core::v3::ApiConfigSource;
 
-std::string Bytes(const char* field,
-                  const envoy::config::core::v3::DataSource& source,
+std::string Bytes(const char* field, const envoy::config::core::v3::DataSource& source,
                   ParseContext& context) {
   ParseContext::Scope scope(context, field);
   return ParseDataSource(source, context).bytes;
 }
 
-void ParseGoogleGrpc(const GrpcProto::GoogleGrpc& proto, GrpcService* out,
-                     ParseContext& context) {
+void ParseGoogleGrpc(const GrpcProto::GoogleGrpc& proto, GrpcService* out, ParseContext& context) {
   ParseContext::Scope scope(context, "google_grpc");
   out->target_uri = proto.target_uri();
   out->stat_prefix = proto.stat_prefix();
@@ -29,12 +27,10 @@ void ParseGoogleGrpc(const GrpcProto::GoogleGrpc& proto, GrpcService* out,
     const auto& tls = proto.channel_credentials().ssl_credentials();
     out->target_tls = true;
     if (tls.has_root_certs()) {
-      out->target_root_certificates =
-          Bytes("root_certs", tls.root_certs(), context);
+      out->target_root_certificates = Bytes("root_certs", tls.root_certs(), context);
     }
     if (tls.has_cert_chain()) {
-      out->target_certificate_chain =
-          Bytes("cert_chain", tls.cert_chain(), context);
+      out->target_certificate_chain = Bytes("cert_chain", tls.cert_chain(), context);
     }
     if (tls.has_private_key()) {
       out->target_private_key = Bytes("private_key", tls.private_key(), context);
@@ -74,8 +70,7 @@ GrpcService ParseGrpcService(const GrpcProto& proto, ParseContext& context) {
     out.cluster = proto.envoy_grpc().cluster_name();
     out.authority = proto.envoy_grpc().authority();
     out.skip_envoy_headers = proto.envoy_grpc().skip_envoy_headers();
-    out.max_receive_message_length =
-        proto.envoy_grpc().max_receive_message_length().value();
+    out.max_receive_message_length = proto.envoy_grpc().max_receive_message_length().value();
     if (proto.envoy_grpc().has_retry_policy()) {
       context.NotHonoured("envoy_grpc.retry_policy");
     }
@@ -85,28 +80,23 @@ GrpcService ParseGrpcService(const GrpcProto& proto, ParseContext& context) {
   if (proto.has_timeout()) out.timeout = FromProto(proto.timeout());
   for (const auto& header : proto.initial_metadata()) {
     out.initial_metadata.emplace_back(
-        header.key(),
-        header.raw_value().empty() ? header.value() : header.raw_value());
+        header.key(), header.raw_value().empty() ? header.value() : header.raw_value());
   }
   if (proto.has_retry_policy()) context.NotHonoured("retry_policy");
   return out;
 }
 
-ApiConfigSource ParseApiConfigSource(const ApiProto& proto,
-                                     ParseContext& context) {
+ApiConfigSource ParseApiConfigSource(const ApiProto& proto, ParseContext& context) {
   ApiConfigSource out;
   out.type = ApiType(proto, context);
   if (proto.transport_api_version() == envoy::config::core::v3::V2) {
-    context.ErrorAt("transport_api_version",
-                    "V2 xDS transport protocol version is not supported");
+    context.ErrorAt("transport_api_version", "V2 xDS transport protocol version is not supported");
   }
   for (int i = 0; i < proto.grpc_services_size(); ++i) {
     ParseContext::Scope scope(context, "grpc_services", i);
-    out.grpc_services.push_back(
-        ParseGrpcService(proto.grpc_services(i), context));
+    out.grpc_services.push_back(ParseGrpcService(proto.grpc_services(i), context));
   }
-  out.cluster_names.assign(proto.cluster_names().begin(),
-                           proto.cluster_names().end());
+  out.cluster_names.assign(proto.cluster_names().begin(), proto.cluster_names().end());
   const bool rest = out.type == ApiConfigSource::Type::kRest;
   if (rest) {
     if (out.cluster_names.size() != 1) {
@@ -118,8 +108,7 @@ ApiConfigSource ParseApiConfigSource(const ApiProto& proto,
   } else if (out.grpc_services.empty()) {
     context.ErrorAt("grpc_services", "a gRPC source must name a service");
   } else if (!out.cluster_names.empty()) {
-    context.ErrorAt("cluster_names",
-                    "is for REST; a gRPC source names grpc_services");
+    context.ErrorAt("cluster_names", "is for REST; a gRPC source names grpc_services");
   }
   out.refresh_delay = FromProto(proto.refresh_delay());
   if (proto.has_request_timeout()) {
@@ -142,9 +131,8 @@ ApiConfigSource ParseApiConfigSource(const ApiProto& proto,
   return out;
 }
 
-ConfigSource ParseConfigSource(
-    const envoy::config::core::v3::ConfigSource& proto,
-    ParseContext& context) {
+ConfigSource ParseConfigSource(const envoy::config::core::v3::ConfigSource& proto,
+                               ParseContext& context) {
   using Proto = envoy::config::core::v3::ConfigSource;
   ConfigSource out;
   switch (proto.config_source_specifier_case()) {
@@ -155,8 +143,7 @@ ConfigSource ParseConfigSource(
     case Proto::kPathConfigSource:
       out.kind = ConfigSource::Kind::kPath;
       out.path = proto.path_config_source().path();
-      out.watched_directory =
-          proto.path_config_source().watched_directory().path();
+      out.watched_directory = proto.path_config_source().watched_directory().path();
       break;
     case Proto::kApiConfigSource: {
       ParseContext::Scope scope(context, "api_config_source");
@@ -174,8 +161,7 @@ ConfigSource ParseConfigSource(
       break;
   }
   if (proto.resource_api_version() == envoy::config::core::v3::V2) {
-    context.ErrorAt("resource_api_version",
-                    "V2 resources are not supported");
+    context.ErrorAt("resource_api_version", "V2 resources are not supported");
   }
   if (proto.has_initial_fetch_timeout()) {
     out.initial_fetch_timeout = FromProto(proto.initial_fetch_timeout());

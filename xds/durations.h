@@ -13,10 +13,8 @@ inline absl::Duration FromProto(const google::protobuf::Duration& proto) {
   return absl::Seconds(proto.seconds()) + absl::Nanoseconds(proto.nanos());
 }
 
-inline std::chrono::nanoseconds ChronoFrom(
-    const google::protobuf::Duration& proto) {
-  return std::chrono::seconds(proto.seconds()) +
-         std::chrono::nanoseconds(proto.nanos());
+inline std::chrono::nanoseconds ChronoFrom(const google::protobuf::Duration& proto) {
+  return std::chrono::seconds(proto.seconds()) + std::chrono::nanoseconds(proto.nanos());
 }
 
 }  // namespace remora::xds

@@ -42,8 +42,7 @@ void Unwrap(const std::string& bytes, Extension* out, ParseContext& context) {
 
 absl::string_view Extension::type_name() const { return TypeName(type_url); }
 
-Extension ParseExtension(absl::string_view name, const Any& any,
-                         ParseContext& context) {
+Extension ParseExtension(absl::string_view name, const Any& any, ParseContext& context) {
   Extension out{std::string(name), any.type_url(), any.value()};
   const absl::string_view type = TypeName(any.type_url());
   if (type == "udpa.type.v1.TypedStruct") {
@@ -54,19 +53,16 @@ Extension ParseExtension(absl::string_view name, const Any& any,
   return out;
 }
 
-Extension ParseExtension(
-    const envoy::config::core::v3::TypedExtensionConfig& proto,
-    ParseContext& context) {
+Extension ParseExtension(const envoy::config::core::v3::TypedExtensionConfig& proto,
+                         ParseContext& context) {
   ParseContext::Scope scope(context, "typed_config");
   return ParseExtension(proto.name(), proto.typed_config(), context);
 }
 
-bool DecodeInto(const Extension& extension, Message* out,
-                ParseContext& context) {
+bool DecodeInto(const Extension& extension, Message* out, ParseContext& context) {
   const size_t before = context.error_count();
   if (!out->ParseFromString(extension.value)) {
-    context.Error(absl::StrCat("does not parse as ",
-                               out->GetDescriptor()->full_name()));
+    context.Error(absl::StrCat("does not parse as ", out->GetDescriptor()->full_name()));
     return false;
   }
   CheckUnknownFields(*out, context);

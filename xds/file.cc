@@ -13,8 +13,7 @@ namespace remora::xds {
 absl::StatusOr<std::string> ReadFile(const std::string& path) {
   const auto fail = [&] {
     return absl::NotFoundError(
-        absl::StrCat("unable to read file: ", path, " (", strerror(errno),
-                     ")"));
+        absl::StrCat("unable to read file: ", path, " (", strerror(errno), ")"));
   };
   const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return fail();

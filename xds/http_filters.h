@@ -16,8 +16,7 @@ namespace remora::xds {
 std::vector<HttpFilterConfig> ParseHttpFilters(
     const char* field,
     const google::protobuf::RepeatedPtrField<
-        envoy::extensions::filters::network::http_connection_manager::v3::
-            HttpFilter>& list,
+        envoy::extensions::filters::network::http_connection_manager::v3::HttpFilter>& list,
     ParseContext& context);
 
 }  // namespace remora::xds

@@ -12,8 +12,7 @@ constexpr int kMostDepth = 200;
 // A recursive-descent reader that keeps the line for each value.
 class JsonReader {
  public:
-  JsonReader(absl::string_view text, absl::string_view file)
-      : text_(text), file_(file) {}
+  JsonReader(absl::string_view text, absl::string_view file) : text_(text), file_(file) {}
 
   absl::StatusOr<ConfigNode> Read() {
     ConfigNode root;
@@ -26,8 +25,7 @@ class JsonReader {
 
  private:
   absl::Status Fail(absl::string_view what) const {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file_, ":", line_, ": ", what));
+    return absl::InvalidArgumentError(absl::StrCat(file_, ":", line_, ": ", what));
   }
 
   void SkipBlanks() {
@@ -100,9 +98,8 @@ class JsonReader {
   absl::string_view BareWord() {
     SkipBlanks();
     const size_t begin = at_;
-    while (at_ < text_.size() &&
-           (absl::ascii_isalnum(text_[at_]) || text_[at_] == '_' ||
-            text_[at_] == '-' || text_[at_] == '+' || text_[at_] == '.')) {
+    while (at_ < text_.size() && (absl::ascii_isalnum(text_[at_]) || text_[at_] == '_' ||
+                                  text_[at_] == '-' || text_[at_] == '+' || text_[at_] == '.')) {
       ++at_;
     }
     return text_.substr(begin, at_ - begin);
@@ -117,8 +114,7 @@ class JsonReader {
       node->boolean = word == "true";
       return absl::OkStatus();
     }
-    if (!absl::ascii_isdigit(word[0]) && word[0] != '-' && word != "NaN" &&
-        word != "Infinity") {
+    if (!absl::ascii_isdigit(word[0]) && word[0] != '-' && word != "NaN" && word != "Infinity") {
       return Fail(absl::StrCat("unexpected word ", word));
     }
     node->kind = ConfigNode::Kind::kNumber;
@@ -171,17 +167,13 @@ class JsonReader {
     for (int i = 0; i < 4; ++i) {
       const char c = text_[at_++];
       if (!absl::ascii_isxdigit(c)) return false;
-      *code = *code * 16 + (absl::ascii_isdigit(c)
-                                ? c - '0'
-                                : absl::ascii_tolower(c) - 'a' + 10);
+      *code = *code * 16 + (absl::ascii_isdigit(c) ? c - '0' : absl::ascii_tolower(c) - 'a' + 10);
     }
     return true;
   }
 
   static void AppendUtf8(uint32_t code, std::string* out) {
-    const auto put = [out](uint32_t byte) {
-      out->push_back(static_cast<char>(byte));
-    };
+    const auto put = [out](uint32_t byte) { out->push_back(static_cast<char>(byte)); };
     if (code < 0x80) return put(code);
     if (code < 0x800) {
       put(0xc0 | (code >> 6));
@@ -205,8 +197,7 @@ class JsonReader {
 
 }  // namespace
 
-absl::StatusOr<ConfigNode> ReadJson(absl::string_view text,
-                                    absl::string_view file) {
+absl::StatusOr<ConfigNode> ReadJson(absl::string_view text, absl::string_view file) {
   return JsonReader(text, file).Read();
 }
 

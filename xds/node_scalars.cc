@@ -44,8 +44,7 @@ std::string Wrong(const ConfigNode& node, absl::string_view due) {
 }
 
 bool IsText(const ConfigNode& node) {
-  return node.kind == ConfigNode::Kind::kNumber ||
-         node.kind == ConfigNode::Kind::kString;
+  return node.kind == ConfigNode::Kind::kNumber || node.kind == ConfigNode::Kind::kString;
 }
 
 // Whole numbers, also written as 1.0 or 1e3.
@@ -79,8 +78,7 @@ std::optional<bool> Truth(const ConfigNode& node) {
   return std::nullopt;
 }
 
-const EnumValueDescriptor* FindEnum(const ConfigNode& node,
-                                    const EnumDescriptor* type) {
+const EnumValueDescriptor* FindEnum(const ConfigNode& node, const EnumDescriptor* type) {
   if (!IsText(node)) return nullptr;
   if (const auto* found = type->FindValueByName(node.text)) return found;
   if (const auto number = Whole<int32_t>(node)) {
@@ -99,8 +97,7 @@ const EnumValueDescriptor* FindEnum(const ConfigNode& node,
 std::optional<std::string> Bytes(const ConfigNode& node) {
   if (node.kind != ConfigNode::Kind::kString) return std::nullopt;
   std::string bytes;
-  if (absl::Base64Unescape(node.text, &bytes) ||
-      absl::WebSafeBase64Unescape(node.text, &bytes)) {
+  if (absl::Base64Unescape(node.text, &bytes) || absl::WebSafeBase64Unescape(node.text, &bytes)) {
     return bytes;
   }
   return std::nullopt;
@@ -108,9 +105,8 @@ std::optional<std::string> Bytes(const ConfigNode& node) {
 
 // Calls the setter or the adder of a field, as it is repeated or not.
 template <typename T, typename Set, typename Add>
-std::string Put(const std::optional<T>& value, const ConfigNode& node,
-                absl::string_view due, const FieldDescriptor* field, Set set,
-                Add add) {
+std::string Put(const std::optional<T>& value, const ConfigNode& node, absl::string_view due,
+                const FieldDescriptor* field, Set set, Add add) {
   if (!value.has_value()) return Wrong(node, due);
   if (field->is_repeated()) {
     add(*value);
@@ -120,8 +116,7 @@ std::string Put(const std::optional<T>& value, const ConfigNode& node,
   return "";
 }
 
-std::string SetEnum(const ConfigNode& node, const FieldDescriptor* field,
-                    Message* message) {
+std::string SetEnum(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
   const auto* reflection = message->GetReflection();
   const EnumValueDescriptor* value = FindEnum(node, field->enum_type());
   if (value != nullptr) {
@@ -134,14 +129,12 @@ std::string SetEnum(const ConfigNode& node, const FieldDescriptor* field,
   }
   std::string names;
   for (int i = 0; i < field->enum_type()->value_count(); ++i) {
-    absl::StrAppend(&names, i == 0 ? "" : ", ",
-                    field->enum_type()->value(i)->name());
+    absl::StrAppend(&names, i == 0 ? "" : ", ", field->enum_type()->value(i)->name());
   }
   return Wrong(node, absl::StrCat("one of ", names));
 }
 
-std::string SetText(const ConfigNode& node, const FieldDescriptor* field,
-                    Message* message) {
+std::string SetText(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
   const auto* reflection = message->GetReflection();
   std::optional<std::string> value;
   const bool bytes = field->type() == FieldDescriptor::TYPE_BYTES;
@@ -158,14 +151,12 @@ std::string SetText(const ConfigNode& node, const FieldDescriptor* field,
 
 }  // namespace
 
-std::string SetScalar(const ConfigNode& node, const FieldDescriptor* field,
-                      Message* message) {
+std::string SetScalar(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
   const auto* r = message->GetReflection();
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_BOOL:
       return Put(
-          Truth(node), node, "true or false", field,
-          [&](bool v) { r->SetBool(message, field, v); },
+          Truth(node), node, "true or false", field, [&](bool v) { r->SetBool(message, field, v); },
           [&](bool v) { r->AddBool(message, field, v); });
     case FieldDescriptor::CPPTYPE_INT32:
       return Put(
@@ -189,18 +180,13 @@ std::string SetScalar(const ConfigNode& node, const FieldDescriptor* field,
           [&](uint64_t v) { r->AddUInt64(message, field, v); });
     case FieldDescriptor::CPPTYPE_DOUBLE:
       return Put(
-          Real(node), node, "a number", field,
-          [&](double v) { r->SetDouble(message, field, v); },
+          Real(node), node, "a number", field, [&](double v) { r->SetDouble(message, field, v); },
           [&](double v) { r->AddDouble(message, field, v); });
     case FieldDescriptor::CPPTYPE_FLOAT:
       return Put(
           Real(node), node, "a number", field,
-          [&](double v) {
-            r->SetFloat(message, field, static_cast<float>(v));
-          },
-          [&](double v) {
-            r->AddFloat(message, field, static_cast<float>(v));
-          });
+          [&](double v) { r->SetFloat(message, field, static_cast<float>(v)); },
+          [&](double v) { r->AddFloat(message, field, static_cast<float>(v)); });
     case FieldDescriptor::CPPTYPE_ENUM:
       return SetEnum(node, field, message);
     case FieldDescriptor::CPPTYPE_STRING:

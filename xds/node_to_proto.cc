@@ -20,8 +20,7 @@ using google::protobuf::Message;
 // Walks tree and descriptors side by side.
 class Filler {
  public:
-  Filler(ParseContext& context, SourceMap* source)
-      : context_(context), source_(source) {}
+  Filler(ParseContext& context, SourceMap* source) : context_(context), source_(source) {}
 
   void Fill(const ConfigNode& node, Message* message) {
     if (message->GetDescriptor()->full_name() == "google.protobuf.Any") {
@@ -37,8 +36,7 @@ class Filler {
   }
 
  private:
-  static const FieldDescriptor* FindField(const Descriptor* type,
-                                          const std::string& name) {
+  static const FieldDescriptor* FindField(const Descriptor* type, const std::string& name) {
     if (const auto* field = type->FindFieldByName(name)) return field;
     for (int i = 0; i < type->field_count(); ++i) {
       const FieldDescriptor* field = type->field(i);
@@ -46,8 +44,7 @@ class Filler {
         return field;
       }
       // Generated classes append an underscore to C++ keywords.
-      if (absl::EndsWith(field->name(), "_") &&
-          absl::StripSuffix(field->name(), "_") == name) {
+      if (absl::EndsWith(field->name(), "_") && absl::StripSuffix(field->name(), "_") == name) {
         return field;
       }
     }
@@ -70,12 +67,10 @@ class Filler {
     }
   }
 
-  void UnknownField(const Descriptor* type, const std::string& name,
-                    const ConfigNode& member) {
+  void UnknownField(const Descriptor* type, const std::string& name, const ConfigNode& member) {
     ParseContext::Scope scope(context_, name);
     Record(member);
-    const std::string text =
-        absl::StrCat("no such field in ", type->full_name());
+    const std::string text = absl::StrCat("no such field in ", type->full_name());
     if (context_.unknown_fields_are_errors()) {
       context_.Error(text);
     } else {
@@ -88,19 +83,16 @@ class Filler {
     if (source_ != nullptr) source_->Add(context_.path(), node.line);
   }
 
-  void FillField(const ConfigNode& node, const FieldDescriptor* field,
-                 Message* message) {
+  void FillField(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
     if (field->is_map()) return FillMap(node, field, message);
     if (field->is_repeated()) return FillList(node, field, message);
     ParseContext::Scope scope(context_, field->name());
     Record(node);
     if (node.kind == ConfigNode::Kind::kNull && !TakesNull(field)) return;
     if (const auto* oneof = field->real_containing_oneof()) {
-      const auto* taken =
-          message->GetReflection()->GetOneofFieldDescriptor(*message, oneof);
+      const auto* taken = message->GetReflection()->GetOneofFieldDescriptor(*message, oneof);
       if (taken != nullptr && taken != field) {
-        context_.Error(absl::StrCat("excludes ", taken->name(),
-                                    ", which is set already (",
+        context_.Error(absl::StrCat("excludes ", taken->name(), ", which is set already (",
                                     oneof->name(), ")"));
         return;
       }
@@ -113,13 +105,11 @@ class Filler {
            field->message_type()->full_name() == "google.protobuf.Value";
   }
 
-  void FillOne(const ConfigNode& node, const FieldDescriptor* field,
-               Message* message) {
+  void FillOne(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
     const auto* reflection = message->GetReflection();
     if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
-      Fill(node, field->is_repeated()
-                     ? reflection->AddMessage(message, field)
-                     : reflection->MutableMessage(message, field));
+      Fill(node, field->is_repeated() ? reflection->AddMessage(message, field)
+                                      : reflection->MutableMessage(message, field));
       return;
     }
     const std::string error = SetScalar(node, field, message);
@@ -127,8 +117,7 @@ class Filler {
   }
 
   // A single value stands for a list of one.
-  void FillList(const ConfigNode& node, const FieldDescriptor* field,
-                Message* message) {
+  void FillList(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
     if (node.kind == ConfigNode::Kind::kNull) return;
     if (node.kind != ConfigNode::Kind::kList) {
       ParseContext::Scope scope(context_, field->name(), 0);
@@ -147,8 +136,7 @@ class Filler {
     }
   }
 
-  void FillMap(const ConfigNode& node, const FieldDescriptor* field,
-               Message* message) {
+  void FillMap(const ConfigNode& node, const FieldDescriptor* field, Message* message) {
     if (node.kind == ConfigNode::Kind::kNull) return;
     if (node.kind != ConfigNode::Kind::kMap) {
       context_.ErrorAt(field->name(), "expected a mapping");
@@ -165,8 +153,7 @@ class Filler {
       ConfigNode key_node;
       key_node.kind = ConfigNode::Kind::kString;
       key_node.text = key;
-      const std::string error =
-          SetScalar(key_node, field->message_type()->map_key(), entry);
+      const std::string error = SetScalar(key_node, field->message_type()->map_key(), entry);
       if (!error.empty()) context_.Error(error);
       FillOne(member, value, entry);
     }
@@ -198,13 +185,12 @@ class Filler {
     const Descriptor* any = message->GetDescriptor();
     const auto* reflection = message->GetReflection();
     reflection->SetString(message, any->FindFieldByNumber(1), type->text);
-    reflection->SetString(message, any->FindFieldByNumber(2),
-                          SerializeDeterministically(*inner));
+    reflection->SetString(message, any->FindFieldByNumber(2), SerializeDeterministically(*inner));
   }
 
   static bool HasOwnSpelling(const Descriptor* type) {
-    return type->file()->package() == "google.protobuf" &&
-           type->name() != "Empty" && type->name() != "Any";
+    return type->file()->package() == "google.protobuf" && type->name() != "Empty" &&
+           type->name() != "Any";
   }
 
   ParseContext& context_;
@@ -213,8 +199,8 @@ class Filler {
 
 }  // namespace
 
-void FillMessage(const ConfigNode& node, Message* message,
-                 ParseContext& context, SourceMap* source) {
+void FillMessage(const ConfigNode& node, Message* message, ParseContext& context,
+                 SourceMap* source) {
   Filler(context, source).Fill(node, message);
 }
 

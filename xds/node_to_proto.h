@@ -21,13 +21,12 @@ namespace remora::xds {
 // Every error goes to `context` with its field path, and the walk goes on
 // behind it. An `Any` whose type nobody knows is one. Paths are recorded in
 // `source` when it is not null.
-void FillMessage(const ConfigNode& node, google::protobuf::Message* message,
-                 ParseContext& context, SourceMap* source = nullptr);
+void FillMessage(const ConfigNode& node, google::protobuf::Message* message, ParseContext& context,
+                 SourceMap* source = nullptr);
 
 // One scalar as the type of `field` asks; an error text, or "" when it was set.
 // With a repeated field the value is added.
-std::string SetScalar(const ConfigNode& node,
-                      const google::protobuf::FieldDescriptor* field,
+std::string SetScalar(const ConfigNode& node, const google::protobuf::FieldDescriptor* field,
                       google::protobuf::Message* message);
 
 // Messages that JSON spells in a way of their own (Duration, Struct, wrappers,

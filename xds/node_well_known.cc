@@ -44,22 +44,18 @@ bool ReadDuration(const std::string& text, int64_t* seconds, int32_t* nanos) {
   return true;
 }
 
-void FillDuration(const ConfigNode& node, Message* message,
-                  ParseContext& context) {
+void FillDuration(const ConfigNode& node, Message* message, ParseContext& context) {
   int64_t seconds = 0;
   int32_t nanos = 0;
-  if (node.kind != ConfigNode::Kind::kString ||
-      !ReadDuration(node.text, &seconds, &nanos)) {
-    context.Error(absl::StrCat(
-        "expected a duration in seconds such as \"1.5s\"",
-        node.text.empty() ? "" : ", got ", node.text));
+  if (node.kind != ConfigNode::Kind::kString || !ReadDuration(node.text, &seconds, &nanos)) {
+    context.Error(absl::StrCat("expected a duration in seconds such as \"1.5s\"",
+                               node.text.empty() ? "" : ", got ", node.text));
     return;
   }
   SetSecondsAndNanos(seconds, nanos, message);
 }
 
-void FillTimestamp(const ConfigNode& node, Message* message,
-                   ParseContext& context) {
+void FillTimestamp(const ConfigNode& node, Message* message, ParseContext& context) {
   google::protobuf::Timestamp time;
   if (node.kind != ConfigNode::Kind::kString ||
       !google::protobuf::util::TimeUtil::FromString(node.text, &time)) {
@@ -69,8 +65,7 @@ void FillTimestamp(const ConfigNode& node, Message* message,
   SetSecondsAndNanos(time.seconds(), time.nanos(), message);
 }
 
-void FillFieldMask(const ConfigNode& node, Message* message,
-                   ParseContext& context) {
+void FillFieldMask(const ConfigNode& node, Message* message, ParseContext& context) {
   if (node.kind != ConfigNode::Kind::kString) {
     context.Error("expected a list of paths with commas");
     return;
@@ -94,8 +89,7 @@ void Assign(const T& value, Message* message) {
 
 bool IsWrapper(const std::string& name) {
   return absl::EndsWith(name, "Value") && name != "google.protobuf.Value" &&
-         name != "google.protobuf.ListValue" &&
-         name != "google.protobuf.EnumValue";
+         name != "google.protobuf.ListValue" && name != "google.protobuf.EnumValue";
 }
 
 }  // namespace
@@ -129,8 +123,7 @@ void FillValue(const ConfigNode& node, Value* value) {
   }
 }
 
-bool FillWellKnown(const ConfigNode& node, Message* message,
-                   ParseContext& context) {
+bool FillWellKnown(const ConfigNode& node, Message* message, ParseContext& context) {
   const std::string& name = message->GetDescriptor()->full_name();
   if (!absl::StartsWith(name, "google.protobuf.")) return false;
   if (name == "google.protobuf.Struct") {
@@ -163,8 +156,8 @@ bool FillWellKnown(const ConfigNode& node, Message* message,
   } else if (name == "google.protobuf.FieldMask") {
     FillFieldMask(node, message, context);
   } else if (IsWrapper(name)) {
-    const std::string error = SetScalar(
-        node, message->GetDescriptor()->FindFieldByNumber(1), message);
+    const std::string error =
+        SetScalar(node, message->GetDescriptor()->FindFieldByNumber(1), message);
     if (!error.empty()) context.Error(error);
   } else {
     return false;

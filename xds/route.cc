@@ -80,16 +80,14 @@ const Route* VirtualHost::Match(const RouteQuery& query) const {
   return nullptr;
 }
 
-const VirtualCluster* VirtualHost::MatchVirtualCluster(
-    const Headers& headers) const {
+const VirtualCluster* VirtualHost::MatchVirtualCluster(const Headers& headers) const {
   for (const VirtualCluster& cluster : virtual_clusters) {
     if (MatchAll(cluster.headers, headers)) return &cluster;
   }
   return nullptr;
 }
 
-const VirtualHost* RouteTable::FindVirtualHost(
-    absl::string_view given_host) const {
+const VirtualHost* RouteTable::FindVirtualHost(absl::string_view given_host) const {
   // Most tables hold "*" alone.
   if (exact_.empty() && suffixes_.empty() && prefixes_.empty()) {
     return any_.has_value() ? &virtual_hosts_[*any_] : nullptr;
@@ -103,8 +101,7 @@ const VirtualHost* RouteTable::FindVirtualHost(
   for (const WildcardLevel& level : suffixes_) {
     // The star stands for at least one character.
     if (level.length >= host.size()) continue;
-    const auto found =
-        level.hosts.find(host.substr(host.size() - level.length));
+    const auto found = level.hosts.find(host.substr(host.size() - level.length));
     if (found != level.hosts.end()) return &virtual_hosts_[found->second];
   }
   for (const WildcardLevel& level : prefixes_) {

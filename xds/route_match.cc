@@ -26,8 +26,7 @@ absl::string_view Unquoted(absl::string_view value) {
 }
 
 // The value of a cookie in one Cookie header, if it is there.
-std::optional<absl::string_view> FindCookie(absl::string_view header,
-                                            absl::string_view name) {
+std::optional<absl::string_view> FindCookie(absl::string_view header, absl::string_view name) {
   while (!header.empty()) {
     const size_t end = header.find(';');
     absl::string_view pair = header.substr(0, end);
@@ -93,8 +92,7 @@ bool RouteMatch::MatchPath(const RouteQuery& query) const {
       return case_sensitive_ ? absl::StartsWith(path, path_)
                              : absl::StartsWithIgnoreCase(path, path_);
     case PathKind::kExact:
-      return case_sensitive_ ? path == path_
-                             : absl::EqualsIgnoreCase(path, path_);
+      return case_sensitive_ ? path == path_ : absl::EqualsIgnoreCase(path, path_);
     case PathKind::kSeparatedPrefix:
       return (case_sensitive_ ? absl::StartsWith(path, path_)
                               : absl::StartsWithIgnoreCase(path, path_)) &&
@@ -110,10 +108,8 @@ bool RouteMatch::MatchPath(const RouteQuery& query) const {
 }
 
 bool RouteMatch::MatchTls(const RouteQuery& query) const {
-  const bool presented =
-      query.tls != nullptr && query.tls->peer_certificate_presented;
-  const bool validated =
-      query.tls != nullptr && query.tls->peer_certificate_validated;
+  const bool presented = query.tls != nullptr && query.tls->peer_certificate_presented;
+  const bool validated = query.tls != nullptr && query.tls->peer_certificate_validated;
   return tls_presented_.value_or(presented) == presented &&
          tls_validated_.value_or(validated) == validated;
 }
@@ -135,8 +131,7 @@ bool RouteMatch::Match(const RouteQuery& query) const {
       if (!matcher.Match(query.headers)) return false;
     }
     static const Metadata* const kNone = new Metadata;
-    const Metadata& metadata =
-        query.dynamic_metadata == nullptr ? *kNone : *query.dynamic_metadata;
+    const Metadata& metadata = query.dynamic_metadata == nullptr ? *kNone : *query.dynamic_metadata;
     for (const MetadataMatcher& matcher : dynamic_metadata_) {
       if (!matcher.Match(metadata)) return false;
     }

@@ -77,10 +77,8 @@ class RouteMatch {
   void set_ignore_path_parameters(bool value) { ignore_path_parameters_ = value; }
 
  private:
-  void ParsePath(const envoy::config::route::v3::RouteMatch& proto,
-                 ParseContext& context);
-  void ParseConditions(const envoy::config::route::v3::RouteMatch& proto,
-                       ParseContext& context);
+  void ParsePath(const envoy::config::route::v3::RouteMatch& proto, ParseContext& context);
+  void ParseConditions(const envoy::config::route::v3::RouteMatch& proto, ParseContext& context);
   bool MatchPath(const RouteQuery& query) const;
   bool MatchTls(const RouteQuery& query) const;
 

@@ -12,8 +12,7 @@ using Proto = envoy::config::route::v3::RouteMatch;
 
 // Adds what `Parse` makes of each item, or the reason why it does not.
 template <typename Parse, typename List, typename Out>
-void ParseEach(const char* field, const List& list, Parse parse, Out* out,
-               ParseContext& context) {
+void ParseEach(const char* field, const List& list, Parse parse, Out* out, ParseContext& context) {
   for (int i = 0; i < list.size(); ++i) {
     ParseContext::Scope scope(context, field, i);
     auto parsed = parse(list[i]);
@@ -26,15 +25,13 @@ void ParseEach(const char* field, const List& list, Parse parse, Out* out,
 }
 
 std::shared_ptr<const UriTemplate> ParsePathPolicy(
-    const envoy::config::core::v3::TypedExtensionConfig& proto,
-    std::string* pattern, ParseContext& context) {
+    const envoy::config::core::v3::TypedExtensionConfig& proto, std::string* pattern,
+    ParseContext& context) {
   ParseContext::Scope scope(context, "path_match_policy");
   const Extension extension = ParseExtension(proto, context);
-  envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig
-      config;
+  envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig config;
   if (extension.type_name() != config.GetDescriptor()->full_name()) {
-    context.Error(absl::StrCat("path match policy ", extension.type_url,
-                               " is not supported"));
+    context.Error(absl::StrCat("path match policy ", extension.type_url, " is not supported"));
     return nullptr;
   }
   ParseContext::Scope inner(context, "typed_config");
@@ -51,13 +48,11 @@ std::shared_ptr<const UriTemplate> ParsePathPolicy(
 }  // namespace
 
 QueryParameterMatcher QueryParameterMatcher::Parse(
-    const envoy::config::route::v3::QueryParameterMatcher& proto,
-    ParseContext& context) {
+    const envoy::config::route::v3::QueryParameterMatcher& proto, ParseContext& context) {
   QueryParameterMatcher out;
   out.name = proto.name();
   if (proto.has_string_match()) {
-    absl::StatusOr<StringMatcher> value =
-        StringMatcher::Parse(proto.string_match());
+    absl::StatusOr<StringMatcher> value = StringMatcher::Parse(proto.string_match());
     if (value.ok()) {
       out.value = *std::move(value);
     } else {
@@ -117,38 +112,32 @@ void RouteMatch::ParseConditions(const Proto& proto, ParseContext& context) {
   if (proto.tls_context().has_validated()) {
     tls_validated_ = proto.tls_context().validated().value();
   }
-  ParseEach("headers", proto.headers(), HeaderMatcher::Parse, &headers_,
-            context);
+  ParseEach("headers", proto.headers(), HeaderMatcher::Parse, &headers_, context);
   for (int i = 0; i < proto.query_parameters_size(); ++i) {
     ParseContext::Scope scope(context, "query_parameters", i);
-    query_parameters_.push_back(
-        QueryParameterMatcher::Parse(proto.query_parameters(i), context));
+    query_parameters_.push_back(QueryParameterMatcher::Parse(proto.query_parameters(i), context));
   }
   const auto cookie =
-      [](const envoy::config::route::v3::CookieMatcher& item)
-      -> absl::StatusOr<CookieMatcher> {
-    absl::StatusOr<StringMatcher> value =
-        StringMatcher::Parse(item.string_match());
+      [](const envoy::config::route::v3::CookieMatcher& item) -> absl::StatusOr<CookieMatcher> {
+    absl::StatusOr<StringMatcher> value = StringMatcher::Parse(item.string_match());
     if (!value.ok()) return value.status();
     return CookieMatcher{item.name(), *std::move(value), item.invert_match()};
   };
   ParseEach("cookies", proto.cookies(), cookie, &cookies_, context);
-  ParseEach("dynamic_metadata", proto.dynamic_metadata(),
-            MetadataMatcher::Parse, &dynamic_metadata_, context);
+  ParseEach("dynamic_metadata", proto.dynamic_metadata(), MetadataMatcher::Parse,
+            &dynamic_metadata_, context);
   if (proto.filter_state_size() != 0) {
     // Passing it over would match more requests than were meant.
     context.ErrorAt("filter_state", "matching filter state is not supported");
   }
-  plain_ = !grpc_ && headers_.empty() && query_parameters_.empty() &&
-           cookies_.empty() && dynamic_metadata_.empty() &&
-           !runtime_fraction_.has_value() && !tls_presented_.has_value() &&
-           !tls_validated_.has_value();
+  plain_ = !grpc_ && headers_.empty() && query_parameters_.empty() && cookies_.empty() &&
+           dynamic_metadata_.empty() && !runtime_fraction_.has_value() &&
+           !tls_presented_.has_value() && !tls_validated_.has_value();
 }
 
 RouteMatch RouteMatch::Parse(const Proto& proto, ParseContext& context) {
   RouteMatch out;
-  out.case_sensitive_ =
-      !proto.has_case_sensitive() || proto.case_sensitive().value();
+  out.case_sensitive_ = !proto.has_case_sensitive() || proto.case_sensitive().value();
   out.ParsePath(proto, context);
   out.ParseConditions(proto, context);
   return out;

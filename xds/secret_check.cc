@@ -44,33 +44,28 @@ absl::Status CheckCertificate(const TlsCertificate& certificate) {
   if (certificate.pkcs12.set) return absl::OkStatus();
   if (!certificate.certificate_chain.set || !certificate.private_key.set) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "Failed to load incomplete certificate from ",
-        Where(certificate.certificate_chain), ": ",
-        certificate.private_key.set ? "certificate chain" : "private key",
-        " not set"));
+        "Failed to load incomplete certificate from ", Where(certificate.certificate_chain), ": ",
+        certificate.private_key.set ? "certificate chain" : "private key", " not set"));
   }
   bssl::UniquePtr<BIO> chain = Memory(certificate.certificate_chain.bytes);
-  bssl::UniquePtr<X509> leaf(
-      PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr));
+  bssl::UniquePtr<X509> leaf(PEM_read_bio_X509_AUX(chain.get(), nullptr, nullptr, nullptr));
   if (leaf == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Failed to load certificate chain from ",
-                     Where(certificate.certificate_chain), LastError()));
+    return absl::InvalidArgumentError(absl::StrCat("Failed to load certificate chain from ",
+                                                   Where(certificate.certificate_chain),
+                                                   LastError()));
   }
   bssl::UniquePtr<BIO> key_bio = Memory(certificate.private_key.bytes);
   std::string password = certificate.password.bytes;
-  bssl::UniquePtr<EVP_PKEY> key(PEM_read_bio_PrivateKey(
-      key_bio.get(), nullptr, CopyPassword, &password));
+  bssl::UniquePtr<EVP_PKEY> key(
+      PEM_read_bio_PrivateKey(key_bio.get(), nullptr, CopyPassword, &password));
   if (key == nullptr) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Failed to load private key from ",
-                     Where(certificate.private_key), LastError()));
+    return absl::InvalidArgumentError(absl::StrCat("Failed to load private key from ",
+                                                   Where(certificate.private_key), LastError()));
   }
   bssl::UniquePtr<EVP_PKEY> leaf_key(X509_get_pubkey(leaf.get()));
   if (leaf_key == nullptr || EVP_PKEY_cmp(leaf_key.get(), key.get()) != 1) {
     return absl::InvalidArgumentError(
-        absl::StrCat("Failed to load private key from ",
-                     Where(certificate.private_key),
+        absl::StrCat("Failed to load private key from ", Where(certificate.private_key),
                      ", Cause: it does not belong to the certificate from ",
                      Where(certificate.certificate_chain)));
   }
@@ -82,12 +77,11 @@ absl::Status CheckValidation(const ValidationContext& validation) {
   const DataSource& ca = validation.trusted_ca;
   if (ca.set && !ca.bytes.empty()) {
     bssl::UniquePtr<BIO> bio = Memory(ca.bytes);
-    bssl::UniquePtr<X509> first(
-        PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
+    bssl::UniquePtr<X509> first(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
     ERR_clear_error();
     if (first == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "Failed to load trusted CA certificates from ", Where(ca)));
+      return absl::InvalidArgumentError(
+          absl::StrCat("Failed to load trusted CA certificates from ", Where(ca)));
     }
     return absl::OkStatus();
   }
@@ -95,9 +89,8 @@ absl::Status CheckValidation(const ValidationContext& validation) {
     return absl::OkStatus();
   }
   if (validation.crl.set) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "Failed to load CRL from ", Where(validation.crl),
-        " without trusted CA"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("Failed to load CRL from ", Where(validation.crl), " without trusted CA"));
   }
   if (!validation.san_matchers.empty()) {
     return absl::InvalidArgumentError(

@@ -17,21 +17,17 @@ using google::protobuf::MessageFactory;
 
 absl::string_view TypeName(absl::string_view type_url) {
   const size_t slash = type_url.rfind('/');
-  return slash == absl::string_view::npos ? type_url
-                                          : type_url.substr(slash + 1);
+  return slash == absl::string_view::npos ? type_url : type_url.substr(slash + 1);
 }
 
 std::unique_ptr<Message> NewMessage(absl::string_view type_name) {
   const std::string name(type_name);
-  if (const Descriptor* type =
-          DescriptorPool::generated_pool()->FindMessageTypeByName(name)) {
-    return std::unique_ptr<Message>(
-        MessageFactory::generated_factory()->GetPrototype(type)->New());
+  if (const Descriptor* type = DescriptorPool::generated_pool()->FindMessageTypeByName(name)) {
+    return std::unique_ptr<Message>(MessageFactory::generated_factory()->GetPrototype(type)->New());
   }
   const Descriptor* type = ApiDescriptors().FindMessageTypeByName(name);
   if (type == nullptr) return nullptr;
-  static DynamicMessageFactory* const factory =
-      new DynamicMessageFactory(&ApiDescriptors());
+  static DynamicMessageFactory* const factory = new DynamicMessageFactory(&ApiDescriptors());
   return std::unique_ptr<Message>(factory->GetPrototype(type)->New());
 }
 

@@ -15,8 +15,7 @@ absl::string_view TypeName(absl::string_view type_url);
 
 // An empty message of that type: of its generated class where it is compiled
 // in, else a dynamic one of the whole API. Null when nobody knows the type.
-std::unique_ptr<google::protobuf::Message> NewMessage(
-    absl::string_view type_name);
+std::unique_ptr<google::protobuf::Message> NewMessage(absl::string_view type_name);
 
 // Equal messages become equal bytes (maps in the order of their keys).
 std::string SerializeDeterministically(const google::protobuf::Message& message);

@@ -15,8 +15,7 @@ using google::protobuf::Message;
 
 // Messages of which a part that is not understood must not be passed over.
 bool MustBeUnderstood(const std::string& type) {
-  return absl::StrContains(type, "Match") ||
-         absl::StartsWith(type, "envoy.config.rbac.") ||
+  return absl::StrContains(type, "Match") || absl::StartsWith(type, "envoy.config.rbac.") ||
          absl::StartsWith(type, "envoy.extensions.transport_sockets.tls.") ||
          absl::StartsWith(type, "envoy.extensions.filters.http.rbac.") ||
          absl::StartsWith(type, "envoy.extensions.filters.network.rbac.") ||
@@ -27,12 +26,10 @@ void Report(const Message& message, ParseContext& context) {
   const auto& unknown = message.GetReflection()->GetUnknownFields(message);
   if (unknown.empty()) return;
   const std::string& type = message.GetDescriptor()->full_name();
-  const bool error =
-      context.unknown_fields_are_errors() || MustBeUnderstood(type);
+  const bool error = context.unknown_fields_are_errors() || MustBeUnderstood(type);
   for (int i = 0; i < unknown.field_count(); ++i) {
-    const std::string text = absl::StrCat("unknown field number ",
-                                          unknown.field(i).number(), " in ",
-                                          type);
+    const std::string text =
+        absl::StrCat("unknown field number ", unknown.field(i).number(), " in ", type);
     if (error) {
       context.Error(text);
     } else {
@@ -59,8 +56,7 @@ void CheckUnknownFields(const Message& message, ParseContext& context) {
     const int count = reflection->FieldSize(message, field);
     for (int i = 0; i < count; ++i) {
       ParseContext::Scope scope(context, field->name(), i);
-      CheckUnknownFields(reflection->GetRepeatedMessage(message, field, i),
-                         context);
+      CheckUnknownFields(reflection->GetRepeatedMessage(message, field, i), context);
     }
   }
 }

@@ -89,13 +89,11 @@ class TemplateCompiler {
 
   absl::Status AddName(absl::string_view name) {
     const auto good = [](char c) { return absl::ascii_isalnum(c) || c == '_'; };
-    if (name.empty() || name.size() > kMostNameLength ||
-        !absl::ascii_isalpha(name[0]) ||
+    if (name.empty() || name.size() > kMostNameLength || !absl::ascii_isalpha(name[0]) ||
         !std::all_of(name.begin(), name.end(), good)) {
       return Fail(absl::StrCat("has a bad variable name '", name, "'"));
     }
-    if (std::find(variables_.begin(), variables_.end(), name) !=
-        variables_.end()) {
+    if (std::find(variables_.begin(), variables_.end(), name) != variables_.end()) {
       return Fail(absl::StrCat("names variable '", name, "' twice"));
     }
     if (variables_.size() == kMostVariables) {
@@ -112,8 +110,8 @@ class TemplateCompiler {
 };
 
 // "{id}" as "\N": the rewrite in RE2's spelling.
-absl::StatusOr<std::string> AsSubstitution(
-    absl::string_view rewrite, const std::vector<std::string>& variables) {
+absl::StatusOr<std::string> AsSubstitution(absl::string_view rewrite,
+                                           const std::vector<std::string>& variables) {
   std::string out;
   while (!rewrite.empty()) {
     const char c = rewrite[0];
@@ -133,9 +131,9 @@ absl::StatusOr<std::string> AsSubstitution(
     const absl::string_view name = rewrite.substr(1, end - 1);
     const auto found = std::find(variables.begin(), variables.end(), name);
     if (found == variables.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "path rewrite uses variable '", name, "', which the path template "
-          "does not have"));
+      return absl::InvalidArgumentError(absl::StrCat("path rewrite uses variable '", name,
+                                                     "', which the path template "
+                                                     "does not have"));
     }
     absl::StrAppend(&out, "\\", found - variables.begin() + 1);
     rewrite.remove_prefix(end + 1);
@@ -149,8 +147,7 @@ absl::StatusOr<UriTemplate> UriTemplate::Compile(absl::string_view pattern) {
   TemplateCompiler compiler(pattern);
   absl::Status status = compiler.Compile();
   if (!status.ok()) return status;
-  absl::StatusOr<Regex> regex =
-      Regex::Compile(compiler.regex(), UINT32_MAX);
+  absl::StatusOr<Regex> regex = Regex::Compile(compiler.regex(), UINT32_MAX);
   if (!regex.ok()) return regex.status();
   UriTemplate out;
   out.regex_ = *std::move(regex);
@@ -158,8 +155,7 @@ absl::StatusOr<UriTemplate> UriTemplate::Compile(absl::string_view pattern) {
   return out;
 }
 
-std::string UriTemplate::Rewrite(absl::string_view path,
-                                 absl::string_view rewrite) const {
+std::string UriTemplate::Rewrite(absl::string_view path, absl::string_view rewrite) const {
   const auto substitution = AsSubstitution(rewrite, variables_);
   if (!substitution.ok() || !Match(path)) return "";
   return regex_.ReplaceAll(path, *substitution);

@@ -84,8 +84,7 @@ class Plans {
       const FieldDescriptor* field = type->field(i);
       const FieldRules* rules = RulesOf(field);
       const Descriptor* below = Below(field);
-      const bool descend =
-          below != nullptr && !IsSkipped(rules) && HasRules(below);
+      const bool descend = below != nullptr && !IsSkipped(rules) && HasRules(below);
       if (rules != nullptr || descend) {
         plan->fields.push_back({field, rules, descend});
       }
@@ -108,8 +107,7 @@ class Plans {
     return found;
   }
 
-  bool Search(const Descriptor* type,
-              absl::flat_hash_set<const Descriptor*>& seen) {
+  bool Search(const Descriptor* type, absl::flat_hash_set<const Descriptor*>& seen) {
     if (!seen.insert(type).second || IsExempt(type)) return false;
     for (int i = 0; i < type->real_oneof_decl_count(); ++i) {
       if (type->oneof_decl(i)->options().GetExtension(validate::required)) {
@@ -130,8 +128,7 @@ class Plans {
 
 class Validator {
  public:
-  Validator(Plans& plans, ParseContext& context)
-      : plans_(plans), context_(context) {}
+  Validator(Plans& plans, ParseContext& context) : plans_(plans), context_(context) {}
 
   void Check(const Message& message) {
     const Plan& plan = plans_.For(message.GetDescriptor());
@@ -176,38 +173,28 @@ class Validator {
     }
     ParseContext::Scope scope(context_, field->name());
     if (!reflection->HasField(message, field)) {
-      if (item.rules != nullptr &&
-          (item.rules->message().required() ||
-           item.rules->duration().required() ||
-           item.rules->timestamp().required() ||
-           item.rules->any().required())) {
+      if (field->real_containing_oneof() == nullptr && item.rules != nullptr &&
+          (item.rules->message().required() || item.rules->duration().required() ||
+           item.rules->timestamp().required() || item.rules->any().required())) {
         Report("value is required");
       }
       return;
     }
-    CheckEmbedded(reflection->GetMessage(message, field), item.rules,
-                  item.descend);
+    CheckEmbedded(reflection->GetMessage(message, field), item.rules, item.descend);
   }
 
-  void CheckEmbedded(const Message& message, const FieldRules* rules,
-                     bool descend) {
+  void CheckEmbedded(const Message& message, const FieldRules* rules, bool descend) {
     if (rules != nullptr) {
       const std::string& type = message.GetDescriptor()->full_name();
       if (rules->has_duration()) {
         const auto* reflection = message.GetReflection();
         Report(CheckDuration(
-            reflection->GetInt64(message,
-                                 message.GetDescriptor()->FindFieldByNumber(1)),
-            reflection->GetInt32(message,
-                                 message.GetDescriptor()->FindFieldByNumber(2)),
+            reflection->GetInt64(message, message.GetDescriptor()->FindFieldByNumber(1)),
+            reflection->GetInt32(message, message.GetDescriptor()->FindFieldByNumber(2)),
             rules->duration()));
-      } else if (absl::StartsWith(type, "google.protobuf.") &&
-                 absl::EndsWith(type, "Value") &&
-                 type != "google.protobuf.Value" &&
-                 type != "google.protobuf.ListValue") {
-        Report(CheckScalar(message,
-                           message.GetDescriptor()->FindFieldByNumber(1), -1,
-                           *rules));
+      } else if (absl::StartsWith(type, "google.protobuf.") && absl::EndsWith(type, "Value") &&
+                 type != "google.protobuf.Value" && type != "google.protobuf.ListValue") {
+        Report(CheckScalar(message, message.GetDescriptor()->FindFieldByNumber(1), -1, *rules));
       } else if (rules->any().in_size() != 0) {
         CheckAnyType(message, rules->any());
       }
@@ -216,13 +203,12 @@ class Validator {
   }
 
   void CheckAnyType(const Message& message, const validate::AnyRules& rules) {
-    const std::string url = message.GetReflection()->GetString(
-        message, message.GetDescriptor()->FindFieldByNumber(1));
+    const std::string url =
+        message.GetReflection()->GetString(message, message.GetDescriptor()->FindFieldByNumber(1));
     for (const std::string& allowed : rules.in()) {
       if (allowed == url) return;
     }
-    Report(absl::StrCat("type URL must be in list [",
-                        absl::StrJoin(rules.in(), ", "), "]"));
+    Report(absl::StrCat("type URL must be in list [", absl::StrJoin(rules.in(), ", "), "]"));
   }
 
   void CheckRepeated(const Message& message, const Plan::Field& item) {
@@ -234,35 +220,28 @@ class Validator {
       const auto& rules = item.rules->repeated();
       if (rules.ignore_empty() && count == 0) return;
       ParseContext::Scope scope(context_, field->name());
-      if (rules.has_min_items() &&
-          static_cast<uint64_t>(count) < rules.min_items()) {
-        Report(absl::StrCat("value must contain at least ", rules.min_items(),
-                            " item(s)"));
+      if (rules.has_min_items() && static_cast<uint64_t>(count) < rules.min_items()) {
+        Report(absl::StrCat("value must contain at least ", rules.min_items(), " item(s)"));
       }
-      if (rules.has_max_items() &&
-          static_cast<uint64_t>(count) > rules.max_items()) {
-        Report(absl::StrCat("value must contain no more than ",
-                            rules.max_items(), " item(s)"));
+      if (rules.has_max_items() && static_cast<uint64_t>(count) > rules.max_items()) {
+        Report(absl::StrCat("value must contain no more than ", rules.max_items(), " item(s)"));
       }
       if (rules.unique()) CheckUnique(message, field, count);
       if (rules.has_items()) items = &rules.items();
     }
-    const bool embedded =
-        field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    const bool embedded = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     if (items == nullptr && !item.descend) return;
     for (int i = 0; i < count; ++i) {
       ParseContext::Scope scope(context_, field->name(), i);
       if (embedded) {
-        CheckEmbedded(reflection->GetRepeatedMessage(message, field, i), items,
-                      item.descend);
+        CheckEmbedded(reflection->GetRepeatedMessage(message, field, i), items, item.descend);
       } else if (items != nullptr) {
         Report(CheckScalar(message, field, i, *items));
       }
     }
   }
 
-  void CheckUnique(const Message& message, const FieldDescriptor* field,
-                   int count) {
+  void CheckUnique(const Message& message, const FieldDescriptor* field, int count) {
     absl::flat_hash_set<std::string> seen;
     const auto* reflection = message.GetReflection();
     for (int i = 0; i < count; ++i) {
@@ -272,16 +251,13 @@ class Validator {
           value = reflection->GetRepeatedString(message, field, i);
           break;
         case FieldDescriptor::CPPTYPE_ENUM:
-          value =
-              absl::StrCat(reflection->GetRepeatedEnumValue(message, field, i));
+          value = absl::StrCat(reflection->GetRepeatedEnumValue(message, field, i));
           break;
         case FieldDescriptor::CPPTYPE_UINT32:
-          value =
-              absl::StrCat(reflection->GetRepeatedUInt32(message, field, i));
+          value = absl::StrCat(reflection->GetRepeatedUInt32(message, field, i));
           break;
         case FieldDescriptor::CPPTYPE_MESSAGE:
-          value = reflection->GetRepeatedMessage(message, field, i)
-                      .SerializeAsString();
+          value = reflection->GetRepeatedMessage(message, field, i).SerializeAsString();
           break;
         default:
           return;
@@ -298,16 +274,13 @@ class Validator {
     const int count = reflection->FieldSize(message, field);
     const FieldDescriptor* key = field->message_type()->map_key();
     const FieldDescriptor* value = field->message_type()->map_value();
-    const validate::MapRules* rules =
-        item.rules == nullptr ? nullptr : &item.rules->map();
+    const validate::MapRules* rules = item.rules == nullptr ? nullptr : &item.rules->map();
     if (rules != nullptr && rules->has_min_pairs() &&
         static_cast<uint64_t>(count) < rules->min_pairs()) {
       ParseContext::Scope scope(context_, field->name());
-      Report(absl::StrCat("value must contain at least ", rules->min_pairs(),
-                          " pair(s)"));
+      Report(absl::StrCat("value must contain at least ", rules->min_pairs(), " pair(s)"));
     }
-    const bool embedded =
-        value->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
+    const bool embedded = value->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
     for (int i = 0; i < count; ++i) {
       const Message& entry = reflection->GetRepeatedMessage(message, field, i);
       const auto* inner = entry.GetReflection();
@@ -315,14 +288,12 @@ class Validator {
       if (key->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
         name = inner->GetString(entry, key);
       }
-      ParseContext::Scope scope(context_, field->name(),
-                                absl::string_view(name));
+      ParseContext::Scope scope(context_, field->name(), absl::string_view(name));
       if (rules != nullptr && rules->has_keys()) {
         Report(CheckScalar(entry, key, -1, rules->keys()));
       }
-      const FieldRules* values = rules != nullptr && rules->has_values()
-                                     ? &rules->values()
-                                     : nullptr;
+      const FieldRules* values =
+          rules != nullptr && rules->has_values() ? &rules->values() : nullptr;
       if (embedded) {
         CheckEmbedded(inner->GetMessage(entry, value), values, item.descend);
       } else if (values != nullptr) {
@@ -332,33 +303,28 @@ class Validator {
   }
 
   // `index` -1: not repeated.
-  std::string CheckScalar(const Message& message, const FieldDescriptor* field,
-                          int index, const FieldRules& rules);
+  std::string CheckScalar(const Message& message, const FieldDescriptor* field, int index,
+                          const FieldRules& rules);
 
   Plans& plans_;
   ParseContext& context_;
 };
 
-std::string CheckEnum(int value, const FieldDescriptor* field,
-                      const validate::EnumRules& rules) {
+std::string CheckEnum(int value, const FieldDescriptor* field, const validate::EnumRules& rules) {
   if (rules.has_const_() && value != rules.const_()) {
     return absl::StrCat("value must equal ", rules.const_());
   }
-  if (rules.defined_only() &&
-      field->enum_type()->FindValueByNumber(value) == nullptr) {
+  if (rules.defined_only() && field->enum_type()->FindValueByNumber(value) == nullptr) {
     return "value must be one of the defined enum values";
   }
   for (const int excluded : rules.not_in()) {
     if (value == excluded) {
-      return absl::StrCat("value must not be in list [",
-                          absl::StrJoin(rules.not_in(), ", "), "]");
+      return absl::StrCat("value must not be in list [", absl::StrJoin(rules.not_in(), ", "), "]");
     }
   }
   if (rules.in_size() != 0 &&
-      std::find(rules.in().begin(), rules.in().end(), value) ==
-          rules.in().end()) {
-    return absl::StrCat("value must be in list [",
-                        absl::StrJoin(rules.in(), ", "), "]");
+      std::find(rules.in().begin(), rules.in().end(), value) == rules.in().end()) {
+    return absl::StrCat("value must be in list [", absl::StrJoin(rules.in(), ", "), "]");
   }
   return "";
 }
@@ -369,51 +335,48 @@ std::string CheckText(const std::string& value, const FieldRules& rules) {
   return "";
 }
 
-std::string Validator::CheckScalar(const Message& message,
-                                   const FieldDescriptor* field, int index,
+std::string Validator::CheckScalar(const Message& message, const FieldDescriptor* field, int index,
                                    const FieldRules& rules) {
   const auto* r = message.GetReflection();
   const bool single = index < 0;
   switch (field->cpp_type()) {
     case FieldDescriptor::CPPTYPE_STRING:
-      return CheckText(single ? r->GetString(message, field)
-                              : r->GetRepeatedString(message, field, index),
-                       rules);
+      return CheckText(
+          single ? r->GetString(message, field) : r->GetRepeatedString(message, field, index),
+          rules);
     case FieldDescriptor::CPPTYPE_ENUM:
-      return CheckEnum(single
-                           ? r->GetEnumValue(message, field)
-                           : r->GetRepeatedEnumValue(message, field, index),
-                       field, rules.enum_());
+      return CheckEnum(
+          single ? r->GetEnumValue(message, field) : r->GetRepeatedEnumValue(message, field, index),
+          field, rules.enum_());
     case FieldDescriptor::CPPTYPE_UINT32:
-      return CheckNumber(single ? r->GetUInt32(message, field)
-                                : r->GetRepeatedUInt32(message, field, index),
-                         rules.uint32());
+      return CheckNumber(
+          single ? r->GetUInt32(message, field) : r->GetRepeatedUInt32(message, field, index),
+          rules.uint32());
     case FieldDescriptor::CPPTYPE_UINT64:
-      return CheckNumber(single ? r->GetUInt64(message, field)
-                                : r->GetRepeatedUInt64(message, field, index),
-                         rules.uint64());
+      return CheckNumber(
+          single ? r->GetUInt64(message, field) : r->GetRepeatedUInt64(message, field, index),
+          rules.uint64());
     case FieldDescriptor::CPPTYPE_INT32:
-      return CheckNumber(single ? r->GetInt32(message, field)
-                                : r->GetRepeatedInt32(message, field, index),
-                         rules.int32());
+      return CheckNumber(
+          single ? r->GetInt32(message, field) : r->GetRepeatedInt32(message, field, index),
+          rules.int32());
     case FieldDescriptor::CPPTYPE_INT64:
-      return CheckNumber(single ? r->GetInt64(message, field)
-                                : r->GetRepeatedInt64(message, field, index),
-                         rules.int64());
+      return CheckNumber(
+          single ? r->GetInt64(message, field) : r->GetRepeatedInt64(message, field, index),
+          rules.int64());
     case FieldDescriptor::CPPTYPE_DOUBLE:
-      return CheckNumber(single ? r->GetDouble(message, field)
-                                : r->GetRepeatedDouble(message, field, index),
-                         rules.double_());
+      return CheckNumber(
+          single ? r->GetDouble(message, field) : r->GetRepeatedDouble(message, field, index),
+          rules.double_());
     case FieldDescriptor::CPPTYPE_FLOAT:
-      return CheckNumber(single ? r->GetFloat(message, field)
-                                : r->GetRepeatedFloat(message, field, index),
-                         rules.float_());
+      return CheckNumber(
+          single ? r->GetFloat(message, field) : r->GetRepeatedFloat(message, field, index),
+          rules.float_());
     case FieldDescriptor::CPPTYPE_BOOL: {
-      const bool value = single ? r->GetBool(message, field)
-                                : r->GetRepeatedBool(message, field, index);
+      const bool value =
+          single ? r->GetBool(message, field) : r->GetRepeatedBool(message, field, index);
       return rules.bool_().has_const_() && value != rules.bool_().const_()
-                 ? absl::StrCat("value must equal ",
-                                rules.bool_().const_() ? "true" : "false")
+                 ? absl::StrCat("value must equal ", rules.bool_().const_() ? "true" : "false")
                  : "";
     }
     case FieldDescriptor::CPPTYPE_MESSAGE:

@@ -32,12 +32,8 @@ bool MatchesPattern(const std::string& value, const std::string& pattern) {
   return RE2::PartialMatch(value, *re);
 }
 
-bool IsHeaderName(const std::string& value, bool strict) {
-  if (value.empty()) return false;
-  if (!strict) {
-    return value.find_first_of("\0\n\r", 0, 3) == std::string::npos;
-  }
-  size_t begin = value[0] == ':' ? 1 : 0;
+bool IsHeaderName(const std::string& value) {
+  size_t begin = !value.empty() && value[0] == ':' ? 1 : 0;
   if (begin == value.size()) return false;
   for (; begin < value.size(); ++begin) {
     const char c = value[begin];
@@ -67,8 +63,7 @@ bool IsHostname(absl::string_view value) {
   value = absl::StripSuffix(value, ".");
   if (value.empty() || value.size() > 253) return false;
   for (absl::string_view label : absl::StrSplit(value, '.')) {
-    if (label.empty() || label.size() > 63 || label.front() == '-' ||
-        label.back() == '-') {
+    if (label.empty() || label.size() > 63 || label.front() == '-' || label.back() == '-') {
       return false;
     }
     for (const char c : label) {
@@ -78,35 +73,30 @@ bool IsHostname(absl::string_view value) {
   return true;
 }
 
-std::string CheckLengths(const std::string& value,
-                         const validate::StringRules& rules) {
+std::string CheckLengths(const std::string& value, const validate::StringRules& rules) {
   const uint64_t characters = Characters(value);
   if (rules.has_len() && characters != rules.len()) {
     return StrCat("value length must be ", rules.len(), " characters");
   }
   if (rules.has_min_len() && characters < rules.min_len()) {
-    return StrCat("value length must be at least ", rules.min_len(),
-                  " characters");
+    return StrCat("value length must be at least ", rules.min_len(), " characters");
   }
   if (rules.has_max_len() && characters > rules.max_len()) {
-    return StrCat("value length must be at most ", rules.max_len(),
-                  " characters");
+    return StrCat("value length must be at most ", rules.max_len(), " characters");
   }
   if (rules.has_min_bytes() && value.size() < rules.min_bytes()) {
-    return StrCat("value length must be at least ", rules.min_bytes(),
-                  " bytes");
+    return StrCat("value length must be at least ", rules.min_bytes(), " bytes");
   }
   if (rules.has_max_bytes() && value.size() > rules.max_bytes()) {
-    return StrCat("value length must be at most ", rules.max_bytes(),
-                  " bytes");
+    return StrCat("value length must be at most ", rules.max_bytes(), " bytes");
   }
   return "";
 }
 
-std::string CheckWellKnown(const std::string& value,
-                           const validate::StringRules& rules) {
+std::string CheckWellKnown(const std::string& value, const validate::StringRules& rules) {
+  // A name that need not be strict may even be empty.
   if (rules.well_known_regex() == validate::HTTP_HEADER_NAME &&
-      !IsHeaderName(value, rules.strict())) {
+      !(rules.strict() ? IsHeaderName(value) : IsHeaderValue(value, false))) {
     return "value is not a valid HTTP header name";
   }
   if (rules.well_known_regex() == validate::HTTP_HEADER_VALUE &&
@@ -143,8 +133,7 @@ std::string Text(const google::protobuf::Duration& value) {
 
 }  // namespace
 
-std::string CheckString(const std::string& value,
-                        const validate::StringRules& rules) {
+std::string CheckString(const std::string& value, const validate::StringRules& rules) {
   if (rules.ignore_empty() && value.empty()) return "";
   if (rules.has_const_() && value != rules.const_()) {
     return StrCat("value must equal \"", rules.const_(), "\"");
@@ -152,8 +141,7 @@ std::string CheckString(const std::string& value,
   std::string wrong = CheckLengths(value, rules);
   if (!wrong.empty()) return wrong;
   if (rules.has_pattern() && !MatchesPattern(value, rules.pattern())) {
-    return StrCat("value does not match regex pattern \"", rules.pattern(),
-                  "\"");
+    return StrCat("value does not match regex pattern \"", rules.pattern(), "\"");
   }
   if (rules.has_prefix() && !absl::StartsWith(value, rules.prefix())) {
     return StrCat("value does not have prefix \"", rules.prefix(), "\"");
@@ -164,27 +152,20 @@ std::string CheckString(const std::string& value,
   if (rules.has_contains() && !absl::StrContains(value, rules.contains())) {
     return StrCat("value does not contain \"", rules.contains(), "\"");
   }
-  if (rules.has_not_contains() &&
-      absl::StrContains(value, rules.not_contains())) {
+  if (rules.has_not_contains() && absl::StrContains(value, rules.not_contains())) {
     return StrCat("value contains \"", rules.not_contains(), "\"");
   }
-  const auto is_value = [&](const std::string& other) {
-    return other == value;
-  };
-  if (rules.in_size() != 0 &&
-      std::none_of(rules.in().begin(), rules.in().end(), is_value)) {
-    return StrCat("value must be in list [", absl::StrJoin(rules.in(), ", "),
-                  "]");
+  const auto is_value = [&](const std::string& other) { return other == value; };
+  if (rules.in_size() != 0 && std::none_of(rules.in().begin(), rules.in().end(), is_value)) {
+    return StrCat("value must be in list [", absl::StrJoin(rules.in(), ", "), "]");
   }
   if (std::any_of(rules.not_in().begin(), rules.not_in().end(), is_value)) {
-    return StrCat("value must not be in list [",
-                  absl::StrJoin(rules.not_in(), ", "), "]");
+    return StrCat("value must not be in list [", absl::StrJoin(rules.not_in(), ", "), "]");
   }
   return CheckWellKnown(value, rules);
 }
 
-std::string CheckBytes(const std::string& value,
-                       const validate::BytesRules& rules) {
+std::string CheckBytes(const std::string& value, const validate::BytesRules& rules) {
   if (rules.ignore_empty() && value.empty()) return "";
   if (rules.has_len() && value.size() != rules.len()) {
     return StrCat("value length must be ", rules.len(), " bytes");
@@ -198,10 +179,8 @@ std::string CheckBytes(const std::string& value,
   return "";
 }
 
-std::string CheckDuration(int64_t seconds, int32_t nanos,
-                          const validate::DurationRules& rules) {
-  const absl::Duration value =
-      absl::Seconds(seconds) + absl::Nanoseconds(nanos);
+std::string CheckDuration(int64_t seconds, int32_t nanos, const validate::DurationRules& rules) {
+  const absl::Duration value = absl::Seconds(seconds) + absl::Nanoseconds(nanos);
   if (rules.has_const_() && value != AsDuration(rules.const_())) {
     return StrCat("value must equal ", Text(rules.const_()));
   }
@@ -215,8 +194,7 @@ std::string CheckDuration(int64_t seconds, int32_t nanos,
     return StrCat("value must be greater than ", Text(rules.gt()));
   }
   if (rules.has_gte() && value < AsDuration(rules.gte())) {
-    return StrCat("value must be greater than or equal to ",
-                  Text(rules.gte()));
+    return StrCat("value must be greater than or equal to ", Text(rules.gte()));
   }
   return "";
 }

@@ -20,12 +20,9 @@ namespace remora::xds {
 
 // The rules on single values. Each returns what is wrong, or "".
 
-std::string CheckString(const std::string& value,
-                        const validate::StringRules& rules);
-std::string CheckBytes(const std::string& value,
-                       const validate::BytesRules& rules);
-std::string CheckDuration(int64_t seconds, int32_t nanos,
-                          const validate::DurationRules& rules);
+std::string CheckString(const std::string& value, const validate::StringRules& rules);
+std::string CheckBytes(const std::string& value, const validate::BytesRules& rules);
+std::string CheckDuration(int64_t seconds, int32_t nanos, const validate::DurationRules& rules);
 
 // Rules of every numeric type have the same shape.
 template <typename T, typename Rules>
@@ -51,16 +48,14 @@ std::string CheckNumber(T value, const Rules& rules) {
   }
   for (const T excluded : rules.not_in()) {
     if (value == excluded) {
-      return StrCat("value must not be in list [",
-                    absl::StrJoin(rules.not_in(), ", "), "]");
+      return StrCat("value must not be in list [", absl::StrJoin(rules.not_in(), ", "), "]");
     }
   }
   if (rules.in_size() == 0) return "";
   for (const T allowed : rules.in()) {
     if (value == allowed) return "";
   }
-  return StrCat("value must be in list [", absl::StrJoin(rules.in(), ", "),
-                "]");
+  return StrCat("value must be in list [", absl::StrJoin(rules.in(), ", "), "]");
 }
 
 }  // namespace remora::xds

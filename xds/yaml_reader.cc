@@ -12,7 +12,7 @@ namespace {
 // Deeper documents are refused rather than answered with a full stack.
 constexpr int kMostDepth = 200;
 // And so are those whose aliases make a small text a huge tree.
-constexpr int64_t kMostNodes = 20'000'000;
+constexpr int64_t kMostNodes = 4'000'000;
 
 // Plain scalars mean what yaml-cpp says: also y, n, on and off are truth
 // values, and whole numbers may be hexadecimal or octal. Numbers with a
@@ -37,8 +37,7 @@ void ReadScalar(const YAML::Node& from, ConfigNode* to) {
   }
 }
 
-absl::Status Read(const YAML::Node& from, int depth, int64_t* budget,
-                  ConfigNode* to) {
+absl::Status Read(const YAML::Node& from, int depth, int64_t* budget, ConfigNode* to) {
   if (--*budget < 0) return absl::InvalidArgumentError("too many nodes");
   if (depth > kMostDepth) return absl::InvalidArgumentError("nested too deep");
   to->line = from.Mark().line + 1;
@@ -62,8 +61,7 @@ absl::Status Read(const YAML::Node& from, int depth, int64_t* budget,
       to->kind = ConfigNode::Kind::kMap;
       to->members.reserve(from.size());
       for (const auto& member : from) {
-        auto& added =
-            to->members.emplace_back(member.first.Scalar(), ConfigNode());
+        auto& added = to->members.emplace_back(member.first.Scalar(), ConfigNode());
         absl::Status status = Read(member.second, depth + 1, budget, &added.second);
         if (!status.ok()) return status;
         added.second.line = member.first.Mark().line + 1;
@@ -75,21 +73,18 @@ absl::Status Read(const YAML::Node& from, int depth, int64_t* budget,
 
 }  // namespace
 
-absl::StatusOr<ConfigNode> ReadYaml(absl::string_view text,
-                                    absl::string_view file) {
+absl::StatusOr<ConfigNode> ReadYaml(absl::string_view text, absl::string_view file) {
   ConfigNode root;
   int64_t budget = kMostNodes;
   try {
     const YAML::Node document = YAML::Load(std::string(text));
     absl::Status status = Read(document, 0, &budget, &root);
     if (!status.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(file, ": ", status.message()));
+      return absl::InvalidArgumentError(absl::StrCat(file, ": ", status.message()));
     }
   } catch (const YAML::Exception& error) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(file, ":", error.mark.line + 1, ": column ",
-                     error.mark.column + 1, ": ", error.msg));
+    return absl::InvalidArgumentError(absl::StrCat(file, ":", error.mark.line + 1, ": column ",
+                                                   error.mark.column + 1, ": ", error.msg));
   }
   return root;
 }
