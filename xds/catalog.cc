@@ -207,6 +207,17 @@ void Catalog::RemoveMissing(const Update& update) {
   for (const std::string& name : gone) Remove(update.kind, name);
 }
 
+absl::Status Catalog::ReloadSecret(const std::string& name, int64_t now_ms) {
+  const auto held = entries(ResourceKind::kSecret).find(name);
+  if (held == entries(ResourceKind::kSecret).end()) return absl::NotFoundError("no such secret");
+  absl::StatusOr<std::shared_ptr<const Secret>> fresh = As<Secret>(*held->second.resource)->Reload();
+  if (!fresh.ok()) return fresh.status();
+  held->second.resource = std::make_shared<const Resource>(Resource{ResourceKind::kSecret, name, *std::move(fresh)});
+  held->second.updated_ms = now_ms;
+  MarkDirty(ResourceKind::kSecret);
+  return absl::OkStatus();
+}
+
 bool Catalog::Has(ResourceKind kind, const std::string& name) const {
   return entries(kind).count(name) > 0;
 }

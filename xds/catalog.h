@@ -81,6 +81,9 @@ class Catalog {
   std::map<std::string, ConfigSource> Wanted(ResourceKind kind) const;
   // `name` did not come in time: whoever waits for it goes on without it.
   void OnFetchTimeout(ResourceKind kind, const std::string& name);
+  // A file behind a secret changed: reads it anew. An error (files that do not agree, unreadable)
+  // leaves the secret as it was.
+  absl::Status ReloadSecret(const std::string& name, int64_t now_ms);
   // The control plane said that it does not exist (delta removal, or absence in a file).
   bool Has(ResourceKind kind, const std::string& name) const;
 

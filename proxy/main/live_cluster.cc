@@ -142,7 +142,9 @@ void LiveCluster::RebuildSet() {
   ClusterInput input;
   input.config = resource_.config;
   input.hosts = lb::HostSet::Make(table_);
-  input.tls = world_->tls;
+  input.tls = [this](const xds::UpstreamTls& tls) {
+    return world_->tls(tls, absl::StrCat("cluster.", resource_.config->stat_name(), "."));
+  };
   input.previous = current_;
   if (const auto assignment = AssignmentOf(resource_); assignment != nullptr && !assignment->drop_overloads.empty()) {
     input.drop_overload = assignment->drop_overloads.front();

@@ -30,7 +30,9 @@ struct ClusterWorld {
   std::string outlier_log_path;
   uint64_t seed = 0;
   std::function<DnsResolver*(const xds::DnsSettings&)> dns;
-  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&)> tls;
+  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&,
+                                                                        const std::string& stat_prefix)>
+      tls;
   // Carries out the probes of one check of the cluster.
   std::function<std::unique_ptr<health::Prober>(const xds::HealthCheck&, const std::string& cluster)> prober;
   // A cluster has a new state to publish, or settled.

@@ -1,0 +1,11 @@
+#ifndef REMORA_PROXY_MAIN_LAUNCH_H_
+#define REMORA_PROXY_MAIN_LAUNCH_H_
+
+namespace remora::proxy {
+
+// The whole program: returns the exit code. Subcommands (`remora control …`) replace the process.
+int Launch(int argc, char** argv);
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_MAIN_LAUNCH_H_

@@ -1,0 +1,63 @@
+#ifndef REMORA_PROXY_MAIN_LISTENER_SET_H_
+#define REMORA_PROXY_MAIN_LISTENER_SET_H_
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "proxy/main/served_listener.h"
+#include "xds/snapshot.h"
+
+namespace remora::proxy {
+
+// Every listener of the process on main, kept in line with the snapshots of the catalog: binds what
+// is new, keeps sockets and chains that did not change. A listener that cannot be made keeps its
+// predecessor.
+//
+// Threads: main. Lifetime: the server's.
+class ListenerSet {
+ public:
+  // `base`: all of the input but config, previous and refresh_tls. `log`: what went wrong.
+  ListenerSet(ListenerInput base, std::function<void(const std::string&)> log);
+
+  // The first error, for start-up; later updates log it and go on.
+  absl::Status Apply(const std::vector<xds::ListenerResource>& listeners, bool secrets_changed);
+  // Starts to listen on what is bound.
+  void Listen();
+  // In the order of configuration.
+  const std::vector<std::shared_ptr<const ServedListener>>& served() const { return served_; }
+  const xds::ListenerResource* resource(const std::string& name) const;
+  void SetWorkersStarted();
+
+ private:
+  enum class ManagerStat {
+    kAdded,
+    kCreateFailure,
+    kCreateSuccess,
+    kInPlaceUpdated,
+    kModified,
+    kRemoved,
+    kStopped,
+    kFilterChainsDraining,
+    kActive,
+    kDraining,
+    kWarming,
+    kWorkersPinned,
+    kWorkersStarted,
+  };
+  void Count(ManagerStat stat);
+
+  ListenerInput base_;
+  std::function<void(const std::string&)> log_;
+  StatCell* cells_;
+  std::map<std::string, xds::ListenerResource> resources_;
+  std::vector<std::shared_ptr<const ServedListener>> served_;
+  bool listening_ = false;
+};
+
+}  // namespace remora::proxy
+
+#endif  // REMORA_PROXY_MAIN_LISTENER_SET_H_

@@ -1,0 +1,46 @@
+#include "proxy/main/server_stats.h"
+
+namespace remora::proxy {
+namespace {
+
+constexpr StatDef kServer[] = {
+    {"concurrency", StatKind::kGauge},
+    {"days_until_first_cert_expiring", StatKind::kGauge},
+    {"hot_restart_epoch", StatKind::kGauge},
+    {"live", StatKind::kGauge},
+    {"memory_allocated", StatKind::kGauge},
+    {"memory_heap_size", StatKind::kGauge},
+    {"memory_physical_size", StatKind::kGauge},
+    {"parent_connections", StatKind::kGauge},
+    {"state", StatKind::kGauge},
+    {"total_connections", StatKind::kGauge},
+    {"uptime", StatKind::kGauge},
+    {"version", StatKind::kGauge},
+    {"debug_assertion_failures", StatKind::kCounter},
+    {"dynamic_unknown_fields", StatKind::kCounter},
+    {"static_unknown_fields", StatKind::kCounter},
+    {"envoy_bug_failures", StatKind::kCounter},
+    {"seconds_until_first_ocsp_response_expiring", StatKind::kGauge},
+    {"initialization_time_ms", StatKind::kHistogram},
+};
+
+constexpr StatDef kControlPlane[] = {
+    {"connected_state", StatKind::kGauge},
+    {"pending_requests", StatKind::kGauge},
+    {"rate_limit_enforced", StatKind::kCounter},
+};
+
+constexpr StatDef kUpdate[] = {
+    {"update_attempt", StatKind::kCounter},     {"update_success", StatKind::kCounter},
+    {"update_rejected", StatKind::kCounter},    {"update_failure", StatKind::kCounter},
+    {"init_fetch_timeout", StatKind::kCounter}, {"config_reload", StatKind::kCounter},
+    {"update_time", StatKind::kGauge},          {"version", StatKind::kGauge},
+};
+
+}  // namespace
+
+StatSchema ServerStatSchema() { return kServer; }
+StatSchema ControlPlaneStatSchema() { return kControlPlane; }
+StatSchema UpdateStatSchema() { return kUpdate; }
+
+}  // namespace remora::proxy
