@@ -170,6 +170,7 @@ void HttpConnection::OnCodecError(const CodecError& error) {
   // Only the newest stream can be without its headers.
   if (error.status != 0 && streams_ != nullptr && !is_http2()) streams_->OnMalformed(error);
   if (ended_) return;
+  broken_ = true;
   ResetStreams(error.details);
   if (ended_) return;
   CloseWhenFlushed();

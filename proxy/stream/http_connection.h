@@ -65,6 +65,8 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   const StatScope<ListenerHttpStat>& listener_stats() const { return listener_stats_; }
   Codec& codec() { return *codec_; }
   bool is_http2() const;
+  // The peer broke the protocol; its streams end for that.
+  bool broken() const { return broken_; }
   // Decides at the response's headers whether the connection goes on; true: say so to an HTTP/1 peer.
   bool DrainsAtResponse(bool close_requested);
   // The stream is over in both directions or reset; it goes back to the pool at the end of the turn.
@@ -121,6 +123,7 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   bool connected_ = false;
   bool close_when_flushed_ = false;
   bool awaiting_ping_ = false;
+  bool broken_ = false;
   bool ended_ = false;
 };
 

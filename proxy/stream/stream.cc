@@ -195,7 +195,8 @@ void Stream::OnReset(ResetReason reason, absl::string_view details) {
   connection_->stats().Add(HttpStat::kRqRxReset);
   switch (reason) {
     case ResetReason::kConnectionClosed:
-      info_.flags.Add(ResponseFlag::kDownstreamConnectionTermination);
+      info_.flags.Add(connection_->broken() ? ResponseFlag::kDownstreamProtocolError
+                                            : ResponseFlag::kDownstreamConnectionTermination);
       break;
     case ResetReason::kRemoteReset:
     case ResetReason::kRemoteRefused:
