@@ -73,6 +73,11 @@ bool Stream::AdmitRequest(Headers& headers, bool end) {
     ReplyPlain(404, "", "absolute_path_rejected");
     return false;
   }
+  // A fragment is the client's own affair: whoever sends one means to be read in two ways.
+  if (headers.path().find('#') != absl::string_view::npos) {
+    ReplyPathRefused(/*redirect=*/false);
+    return false;
+  }
   switch (NormalizePath(config, headers)) {
     case PathVerdict::kContinue:
       break;
