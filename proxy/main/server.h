@@ -20,6 +20,7 @@
 #include "proxy/main/listener_set.h"
 #include "proxy/main/options.h"
 #include "proxy/main/published.h"
+#include "proxy/main/server_state.h"
 #include "proxy/main/server_stats.h"
 #include "proxy/main/tls_contexts.h"
 #include "proxy/main/worker.h"
@@ -30,9 +31,6 @@
 #include "xds/subscriptions.h"
 
 namespace remora::proxy {
-
-// Envoy's numbers: `server.state`.
-enum class ServerState : uint8_t { kLive = 0, kDraining = 1, kPreInitializing = 2, kInitializing = 3 };
 
 // The process: builds the rooms, keeps what the catalog says in force, ends in order.
 //
