@@ -2,6 +2,7 @@
 #define REMORA_PROXY_STREAM_HTTP_WORKER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -47,9 +48,10 @@ class HttpWorker {
   // Goes up by one.
   uint64_t NextStreamId() { return next_stream_id_++; }
 
-  // The routers of the streams; tests give their own before the first stream is made.
-  using RouterMaker = std::unique_ptr<Router> (*)();
-  void set_router_maker(RouterMaker maker) { router_maker_ = maker; }
+  // The routers of the streams; who answers by itself (admin, tests) gives its own before the first
+  // stream is made.
+  using RouterMaker = std::function<std::unique_ptr<Router>()>;
+  void set_router_maker(RouterMaker maker) { router_maker_ = std::move(maker); }
   std::unique_ptr<Router> MakeRouter() { return router_maker_(); }
 
   // Streams are reused: taking one allocates only until as many exist as are open at once.
