@@ -276,6 +276,26 @@ Body::Room Body::Reserve(size_t wish) {
   return {tail_->end, TailRoom()};
 }
 
+Body::Room Body::ReserveWhole(size_t size) {
+  if (TailRoom() < size) {
+    Block* block = NewBlock(size);
+    PushBack(NewNode(block, block->data(), block->data()));
+  }
+  return {tail_->end, TailRoom()};
+}
+
+void Body::AppendSharedRun(const Body& other, absl::string_view bytes) {
+  if (bytes.empty() || (bytes.size() <= kCopyLimit && CopyIntoTail(bytes.data(), bytes.size()))) {
+    return;
+  }
+  const Node* node = other.head_;
+  while (node->begin == node->end) node = node->next;
+  if (node->block != nullptr) ++node->block->refs;
+  char* begin = const_cast<char*>(bytes.data());
+  PushBack(NewNode(node->block, begin, begin + bytes.size()));
+  size_ += bytes.size();
+}
+
 void Body::Commit(size_t written) {
   tail_->end += written;
   tail_->block->used += static_cast<uint32_t>(written);

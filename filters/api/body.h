@@ -72,6 +72,10 @@ class Body {
   };
   Room Reserve(size_t wish = kBlockSize);
   void Commit(size_t written);
+  // As Reserve, but the room is at least `size` bytes in one piece.
+  Room ReserveWhole(size_t size);
+  // A second reference to `bytes`, which lie within the first run of `other` (what front() gave).
+  void AppendSharedRun(const Body& other, absl::string_view bytes);
 
   // Up to `most` iovecs of at most `bytes` bytes in all, from the front; for writev().
   size_t FillIovecs(iovec* out, size_t most, size_t bytes = SIZE_MAX) const;

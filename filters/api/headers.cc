@@ -239,9 +239,13 @@ Headers* Headers::CopyTo(Arena* arena) const {
   auto* copy = arena->New<Headers>(arena);
   ForEachPseudo([&](const Header& h) { copy->set_pseudo(h.id, h.value); });
   ForEach([&](const Header& h) {
-    const absl::string_view name =
-        h.id == HeaderId::kOther ? arena->Copy(h.name) : HeaderName(h.id);
-    copy->AddEntry({name, arena->Copy(h.value), h.id, h.never_index});
+    absl::string_view name = h.id == HeaderId::kOther ? absl::string_view() : HeaderName(h.id);
+    if (h.spelled) {
+      name = arena->Concat(h.name, h.spelling()).substr(0, h.name.size());
+    } else if (h.id == HeaderId::kOther) {
+      name = arena->Copy(h.name);
+    }
+    copy->AddEntry({name, arena->Copy(h.value), h.id, h.never_index, false, h.spelled});
   });
   return copy;
 }

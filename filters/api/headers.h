@@ -21,6 +21,13 @@ struct Header {
   bool never_index = false;
   // Set by Remove(); iteration skips it.
   bool removed = false;
+  // The name as it was spelled follows `name` in memory, in the same length (header case preserved).
+  bool spelled = false;
+
+  // The name as the peer spelled it, where that was kept; else the lower-case one.
+  absl::string_view spelling() const {
+    return spelled ? absl::string_view(name.data() + name.size(), name.size()) : name;
+  }
 };
 
 // The header section (or trailers) of one message: pseudo headers apart, the others in the order of

@@ -31,12 +31,17 @@ enum class ResetReason : uint8_t {
   kConnectError,         // RST_STREAM(CONNECT_ERROR)
 };
 
-// A violation that ends the connection, or (server side, while the response has not begun) a request
-// that must be answered locally with `status` before it closes.
+// A violation that ends the connection.
+//
+// HTTP/1 server, `status` set: the stream that is open got no OnReset and no more of the request; the
+// owner answers through it (SendHeaders as usual, the codec adds `Connection: close`), then closes.
+// In every other case the codec has reset its streams with kProtocolError or kOverflow before Feed()
+// returns; the owner sends what is in output() (an HTTP/2 GOAWAY), then closes. After an error Feed()
+// discards whatever it is given.
 struct CodecError {
   // Static text, Envoy's code detail ("http1.codec_error", "http2.violation.of.messaging.rule", ...).
   absl::string_view details;
-  // 0: no answer can or should be sent. 400, 413, 414, 426, 431, 501, 505 otherwise.
+  // 0: no answer can or should be sent. 400, 426, 431, 501 otherwise.
   int status = 0;
   // True for a limit that was exceeded, false for malformed input.
   bool overflow = false;
@@ -59,8 +64,13 @@ class MessageSink {
   // `headers` lives in arena(). Requests carry :method, :path, :scheme, :authority (HTTP/1: Host
   // becomes :authority, no "host" field remains; :scheme is left empty by HTTP/1 unless the target
   // was absolute); responses :status. Framing fields (transfer-encoding, connection, keep-alive,
-  // proxy-connection, upgrade unless it is an accepted upgrade, http2-settings, te other than
-  // "trailers") are consumed by the codec and not shown, except where Options say otherwise.
+  // proxy-connection, upgrade, http2-settings, te other than "trailers", fields that Connection
+  // nominates) are consumed by the codec and not shown; content-length is shown. An HTTP/1.1 message
+  // that asks for an upgrade (or a 101) keeps `connection` and `upgrade`; it never has `end` set, and
+  // what follows its head is held back until the answer is known. A CONNECT has no :path (HTTP/2
+  // extended CONNECT: :protocol, :path and :scheme). :authority is valid or absent; the caller
+  // refuses a request without it. :path starts with '/' unless it is "*" (OPTIONS) or absolute URLs
+  // are not allowed; it may carry a '#'.
   virtual void OnHeaders(Headers* headers, bool end) = 0;
   // Takes what it wants of `body`; what it leaves is dropped.
   virtual void OnBody(Body& body, bool end) = 0;
@@ -72,8 +82,13 @@ class MessageSink {
   virtual void OnSendDrained() = 0;
 };
 
-// The sending end of one exchange. Owned by the codec; valid until both directions have ended, or
-// OnReset was delivered, or Reset() was called. Whoever holds it drops it at that point.
+// The sending end of one exchange. Owned by the codec; valid until both directions have ended (the
+// event with `end` was delivered and Send*(end) was called), or OnReset was delivered, or Reset() was
+// called. Whoever holds it drops it at that point; wire_bytes() may still be read until control
+// returns to the codec's caller. No sink is called after that point.
+//
+// A server whose response ends before the request did calls Reset() once unsent_bytes() is 0 (it
+// then gets OnSendDrained): HTTP/2 says RST_STREAM(NO_ERROR), HTTP/1 closes.
 class CodecStream {
  public:
   // A client's stream gets its sink at NewStream(), a server's at OnNewStream().
@@ -117,28 +132,47 @@ class CodecHost {
   virtual Body& output() = 0;
   // Something was appended to output(): flush at the end of this turn.
   virtual void WantFlush() = 0;
-  // A paused codec can take input again: call Feed() with what is buffered, later in this turn.
+  // A paused codec can take input again: call Feed() with what is buffered (even if that is nothing:
+  // HTTP/2 keeps bodies of paused streams itself), later in this turn, not from inside this call.
   virtual void WantFeed() = 0;
   // No stream is open any more / the first one opened (idle timers).
   virtual void OnIdleChange(bool idle) = 0;
+  // Monotonic time of this turn, for the judgement of resets that come too early. Without a clock
+  // every reset counts as early.
+  virtual int64_t now_ns() { return 0; }
 
  protected:
   ~CodecHost() = default;
 };
 
-// Counters of the codec, Envoy's names (http1.*, http2.*); the owner copies them into statistics.
-// A pointer may be null.
-class CodecStats;
+// Counters of a worker's codecs of one scope, Envoy's names (http2.rx_reset, ...). Plain numbers with
+// one writer; the owner copies them into statistics.
+struct CodecStats {
+  uint64_t goaway_sent = 0;
+  uint64_t header_overflow = 0;
+  uint64_t inbound_empty_frames_flood = 0;
+  uint64_t inbound_priority_frames_flood = 0;
+  uint64_t inbound_window_update_frames_flood = 0;
+  uint64_t outbound_control_flood = 0;
+  uint64_t outbound_flood = 0;
+  uint64_t rx_messaging_error = 0;
+  uint64_t rx_reset = 0;
+  uint64_t stream_refused_errors = 0;
+  uint64_t trailers = 0;
+  uint64_t tx_reset = 0;
+  uint64_t too_many_premature_resets = 0;
+};
 
 class Codec {
  public:
   virtual ~Codec() = default;
 
   virtual Protocol protocol() const = 0;
-  // Consumes from `input` what it can (all of it, unless reading is paused or a message boundary
-  // requires an answer first). An error means: send what is in output(), then close.
+  // Consumes from `input` what it can: all of it, unless reading is paused or a message boundary
+  // requires an answer first. While bytes are left the owner stops reading, until WantFeed.
   virtual std::unique_ptr<CodecError> Feed(Body& input) = 0;
-  // The peer will send no more. Ends or resets streams as the protocol says.
+  // The peer will send no more (an orderly end, not a reset), and Feed() took all that came before.
+  // Ends or resets streams as the protocol says: only this ends a body that lasts until the close.
   virtual void OnEof() = 0;
   // The connection is gone: resets every stream with kConnectionClosed. After that the codec is inert.
   virtual void OnConnectionClosed(absl::string_view details) = 0;
@@ -163,8 +197,7 @@ class ServerCodecEvents {
   // sink, which outlives the stream, or null to refuse it.
   virtual MessageSink* OnNewStream(CodecStream* stream) = 0;
   virtual void OnPingAck() {}
-  // A request was malformed but the connection can go on or must at least be answered: the codec has
-  // an open stream whose sink will get no OnHeaders. Called before Feed() returns the error.
+
  protected:
   ~ServerCodecEvents() = default;
 };
@@ -204,10 +237,13 @@ struct Http1Options {
   bool preserve_case = false;
   bool allow_chunked_length = false;
   bool send_fully_qualified_url = false;
-  // Requests or responses with these `Upgrade` values keep the field (lower-case list, "websocket").
+  // Off: `Upgrade` is removed and the message treated as any other. h2c is always removed.
   bool allow_upgrades = true;
   bool ignore_http_11_upgrade = false;
+  // Methods outside the registered ones are refused unless this is set.
+  bool allow_custom_methods = false;
   size_t buffer_limit = 1024 * 1024;  // high watermark of unsent bytes
+  CodecStats* stats = nullptr;        // may be null; outlives the codec
 };
 
 struct Http2Options {
@@ -224,7 +260,11 @@ struct Http2Options {
   uint32_t max_inbound_empty_frames = 1;
   uint32_t max_inbound_priority_per_stream = 100;
   uint32_t max_inbound_window_updates_per_data = 10;
+  // Resets within a second of the request's arrival: the connection ends once they are more than half
+  // of this many requests, or more than half of all when there were more. 0 is off.
+  uint32_t premature_reset_limit = 500;
   size_t buffer_limit = 1024 * 1024;  // per stream high watermark of unsent bytes
+  CodecStats* stats = nullptr;        // may be null; outlives the codec
 };
 
 std::unique_ptr<ServerCodec> MakeHttp1ServerCodec(CodecHost*, ServerCodecEvents*, const Http1Options&);
