@@ -48,7 +48,7 @@ LIBRARIES = [
 LOCK = re.compile(
     r"\bstd::(recursive_|shared_|timed_)?mutex\b|\babsl::Mutex\b"
     r"|\bstd::condition_variable|\bpthread_mutex_")
-LOCKS_ALLOWED = ("proxy/base/mailbox.", "xds/control/", "tests/", "bench/")
+LOCKS_ALLOWED = ("proxy/base/mailbox.", "proxy/base/log.", "xds/control/", "tests/", "bench/")
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX)\b")
 # Names of Envoy's API keep their spelling.
 API_NAMES = ("HttpConnectionManager",)
