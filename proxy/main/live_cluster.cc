@@ -123,7 +123,6 @@ void LiveCluster::RebuildHosts() {
     world_->log_warning(absl::StrCat("cluster '", resource_.config->name, "': ", update.status().message()));
     return;
   }
-  const bool joined_or_left = !update->added.empty() || !update->removed.empty();
   table_ = std::move(update->table);
   hosts_ = std::move(update->hosts);
   // What a checker says of a host while it learns of it is part of the set built below.
@@ -134,7 +133,6 @@ void LiveCluster::RebuildHosts() {
   if (outlier_ != nullptr) outlier_->SetHosts(all);
   rebuilding_ = false;
   RebuildSet();
-  if (joined_or_left && stats_) stats_.Add(ClusterStat::kMembershipChange);
 }
 
 void LiveCluster::RebuildSet() {
@@ -154,9 +152,9 @@ void LiveCluster::RebuildSet() {
     world_->log_warning(absl::StrCat("cluster '", resource_.config->name, "': ", built.status().message()));
     return;
   }
-  current_ = *std::move(built);
+  const std::shared_ptr<const Cluster> previous = std::exchange(current_, *std::move(built));
   if (!stats_) stats_ = world_->stats->MainScope<ClusterStat>(current_->shared->stats);
-  PublishMembership(*current_, *world_->stats);
+  PublishMembership(*current_, previous.get(), *world_->stats);
   world_->on_change();
 }
 

@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "proxy/main/version.h"
+#include "remora_version.h"
 
 namespace remora::proxy {
 namespace {
@@ -164,10 +165,11 @@ uint32_t HardwareThreads(bool cpuset) {
   return std::max<long>(1, sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-std::string VersionLine() {
-  return absl::StrCat("remora  version: 0000000000000000000000000000000000000000/", kEnvoyVersion,
-                      "/Clean/RELEASE/BoringSSL  (Remora ", kRemoraVersion, ")");
-}
+std::string VersionText() { return absl::StrCat(REMORA_REVISION, "/", kEnvoyVersion, "/Clean/RELEASE/BoringSSL"); }
+
+std::string VersionLine() { return absl::StrCat("version: ", VersionText(), "  (Remora ", kRemoraVersion, ")"); }
+
+std::string HotRestartVersion(const Options& options) { return options.disable_hot_restart ? "disabled" : "remora-1"; }
 
 std::variant<Options, EarlyExit> ParseOptions(int argc, const char* const* argv) {
   Options options;
@@ -190,9 +192,9 @@ std::variant<Options, EarlyExit> ParseOptions(int argc, const char* const* argv)
                      true};
   }
   raw.concurrency_given = app.count("--concurrency") > 0;
-  if (raw.version) return EarlyExit{0, absl::StrCat("\n", argv[0], "  ", VersionLine().substr(8), "\n\n"), false};
+  if (raw.version) return EarlyExit{0, absl::StrCat("\n", argv[0], "  ", VersionLine(), "\n\n"), false};
   if (raw.hot_restart_version) {
-    return EarlyExit{0, options.disable_hot_restart ? "disabled\n" : "remora-1\n", false};
+    return EarlyExit{0, HotRestartVersion(options) + "\n", false};
   }
   return Conclude(std::move(options), raw);
 }

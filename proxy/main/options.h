@@ -67,8 +67,13 @@ struct EarlyExit {
 // Parses argv (without subcommands). Malformed arguments end with code 1 and a message, as Envoy's.
 std::variant<Options, EarlyExit> ParseOptions(int argc, const char* const* argv);
 
+// "<revision>/1.40.0/Clean/RELEASE/BoringSSL": what we are, in the form that control planes and tools
+// take apart; the version is that of the Envoy we speak.
+std::string VersionText();
 // The line that --version prints. The Envoy version we speak comes before our own.
 std::string VersionLine();
+// What --hot-restart-version and the admin page of that name say.
+std::string HotRestartVersion(const Options& options);
 
 // Threads that this machine has (or the cpuset, when asked).
 uint32_t HardwareThreads(bool cpuset);

@@ -113,7 +113,7 @@ void Server::BuildWorld() {
   cluster_world_.on_change = [this] {
     if (clusters_ == nullptr) return;
     clusters_->MarkChanged();
-    loop_.AtEndOfTurn(publish_.get());
+    PublishSoon();
   };
   cluster_world_.log_warning = [](const std::string& text) { REMORA_LOG(kWarning, "upstream", text); };
   clusters_ = std::make_unique<ClusterSet>(&cluster_world_);
@@ -194,7 +194,7 @@ absl::Status Server::StartAdmin() {
 
 void Server::OnCatalogChange() {
   snapshot_due_ = true;
-  loop_.AtEndOfTurn(publish_.get());
+  PublishSoon();
 }
 
 void Server::ApplySnapshot() {
@@ -212,6 +212,8 @@ void Server::ApplySnapshot() {
   const absl::Status status = listeners_->Apply(snapshot_->listeners, secrets_changed);
   if (previous == nullptr) initial_error_ = status;
 }
+
+void Server::PublishSoon() { loop_.AtEndOfTurn(publish_.get()); }
 
 void Server::Publish() {
   if (snapshot_due_) ApplySnapshot();
@@ -249,7 +251,7 @@ void Server::MaybeStartWorkers() {
   listeners_->SetWorkersStarted();
   server_stats_.Record(ServerStat::kInitializationTimeMs, (loop_.now_ns() - start_ns_) / 1000000);
   REMORA_LOG(kInfo, "config", "all dependencies initialized. starting workers");
-  loop_.AtEndOfTurn(publish_.get());
+  PublishSoon();
   if (!draining_) SetState(ServerState::kLive);
   if (options_.mode == Options::Mode::kInitOnly) Quit();
 }
@@ -284,13 +286,13 @@ void Server::SetState(ServerState state) {
 void Server::set_runtime(std::shared_ptr<const Runtime> runtime) {
   runtime_ = std::move(runtime);
   http_->set_runtime(runtime_);
-  loop_.AtEndOfTurn(publish_.get());
+  PublishSoon();
 }
 
 void Server::SetHealthCheckFailing(bool failing) {
   server_failing_ = failing;
   SetState(failing ? ServerState::kDraining : ServerState::kLive);
-  loop_.AtEndOfTurn(publish_.get());
+  PublishSoon();
 }
 
 void Server::RefreshGauges() {

@@ -62,6 +62,7 @@ class Server {
   TlsContexts& tls() { return *tls_; }
   Loop& loop() { return loop_; }
   HttpWorker& http() { return *http_; }
+  LogFiles& log_files() { return log_files_; }
   ServerState state() const { return state_; }
   int64_t start_ms() const { return start_ms_; }
   std::shared_ptr<const Runtime> runtime() const { return runtime_; }
@@ -76,6 +77,7 @@ class Server {
   void OnCatalogChange();
   void ApplySnapshot();
   void Publish();
+  void PublishSoon();
   void MaybeStartWorkers();
   void WatchSecretFiles();
   void OnUpdateEvent(const xds::UpdateEvent& event);

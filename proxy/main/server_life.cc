@@ -28,7 +28,7 @@ int Server::Run() {
   hooks.on_event = [this](const xds::UpdateEvent& event) { OnUpdateEvent(event); };
   const auto control = stats_.MainScope<ControlPlaneStat>(stats_.Register("control_plane.", ControlPlaneStatSchema()));
   hooks.on_connected = [control](bool connected) { control.Set(ControlPlaneStat::kConnectedState, connected ? 1 : 0); };
-  hooks.on_initialized = [this] { loop_.AtEndOfTurn(publish_.get()); };
+  hooks.on_initialized = [this] { PublishSoon(); };
   hooks.log = [](const std::string& text) { REMORA_LOG(kWarning, "config", text); };
   for (const auto& worker : workers_) worker->Start();
   subscriptions_ = std::make_unique<xds::Subscriptions>(bootstrap_, catalog_.get(), discovery_.get(), std::move(hooks),
@@ -51,7 +51,7 @@ void Server::StartDrain() {
   draining_ = true;
   SetState(ServerState::kDraining);
   server_failing_ = true;
-  loop_.AtEndOfTurn(publish_.get());
+  PublishSoon();
   Drain drain = ListenerDrain();
   drain.immediate = true;
   for (const auto& worker : workers_) worker->StartDrain(drain);

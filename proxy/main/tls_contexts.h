@@ -2,7 +2,9 @@
 #define REMORA_PROXY_MAIN_TLS_CONTEXTS_H_
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -30,11 +32,16 @@ class TlsContexts {
   absl::StatusOr<std::shared_ptr<const ClientTlsContext>> ForClient(const xds::UpstreamTls& tls,
                                                                     const std::string& stat_prefix);
 
-  // Contexts in use, for /certs.
-  std::vector<std::shared_ptr<const ServerTlsContext>> servers() const;
-  std::vector<std::shared_ptr<const ClientTlsContext>> clients() const;
+  // Of every context in use, for /certs.
+  std::vector<ContextCertificates> Certificates() const;
+  // 2^32 - 1 when there is no certificate; `server.days_until_first_cert_expiring`.
+  uint64_t DaysUntilFirstExpiry() const;
 
  private:
+  std::vector<std::shared_ptr<const ServerTlsContext>> servers() const;
+  std::vector<std::shared_ptr<const ClientTlsContext>> clients() const;
+  void Sweep();
+
   struct Resolved {
     bool complete = true;
     std::vector<xds::TlsCertificate> certificates;

@@ -11,10 +11,10 @@
 #include "proxy/base/loop.h"
 #include "proxy/base/stats.h"
 #include "proxy/stream/log_file.h"
+#include "proxy/stream/router.h"
 
 namespace remora::proxy {
 
-class Router;
 class Stream;
 class WorkerView;
 

@@ -62,12 +62,6 @@ class AdminState {
   virtual int64_t now_s() = 0;     // since the epoch
   virtual std::shared_ptr<const Runtime> runtime() = 0;
 
-  // Logger names with their levels, in the order to show.
-  virtual std::vector<std::pair<std::string, std::string>> log_levels() = 0;
-  // `level` is one of Envoy's names. False: there is no such logger.
-  virtual bool SetLogLevel(const std::string& logger, const std::string& level) = 0;
-  virtual void SetAllLogLevels(const std::string& level) = 0;
-
   virtual void DrainListeners(bool inbound_only, bool graceful, bool skip_exit) = 0;
   virtual void SetHealthCheckFailing(bool failing) = 0;
   virtual void Quit() = 0;

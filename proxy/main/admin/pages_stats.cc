@@ -1,0 +1,50 @@
+// Statistics; see stats_page.h for how they are written.
+
+#include <utility>
+
+#include "proxy/main/admin/page_handlers.h"
+
+namespace remora::proxy {
+namespace {
+
+AdminResponse Render(AdminPages& pages, const StatsQuery& query) {
+  AdminResponse response;
+  pages.state().RefreshGauges();
+  absl::StatusOr<std::string> page = RenderStats(pages.state().stats(), query, pages.tags(), pages.intervals());
+  if (!page.ok()) {
+    response.status = 400;
+    response.body = std::string(page.status().message());
+    return response;
+  }
+  if (query.format == StatsQuery::Format::kJson) response.content_type = kAdminJson;
+  if (query.format == StatsQuery::Format::kHtml) response.content_type = kAdminHtml;
+  response.body = *std::move(page);
+  return response;
+}
+
+AdminResponse Answer(AdminPages& pages, const AdminRequest& request, bool prometheus) {
+  absl::StatusOr<StatsQuery> query = StatsQuery::Parse(request.query);
+  if (!query.ok()) {
+    AdminResponse response;
+    response.status = 400;
+    response.body = std::string(query.status().message());
+    return response;
+  }
+  if (prometheus) query->format = StatsQuery::Format::kPrometheus;
+  return Render(pages, *query);
+}
+
+}  // namespace
+
+AdminResponse StatsPage(AdminPages& pages, const AdminRequest& request) { return Answer(pages, request, false); }
+
+AdminResponse PrometheusPage(AdminPages& pages, const AdminRequest& request) { return Answer(pages, request, true); }
+
+AdminResponse ResetCountersPage(AdminPages& pages, const AdminRequest& /*request*/) {
+  pages.state().stats().ResetCounters();
+  AdminResponse response;
+  response.body = "OK\n";
+  return response;
+}
+
+}  // namespace remora::proxy
