@@ -183,9 +183,11 @@ void StatStore::Visit(const Visitor& visitor) const {
       const auto name = [&] { return absl::StrCat(block->prefix, def.name); };
       uint64_t total = 0;
       switch (def.kind) {
-        case StatKind::kCounter: {
+        case StatKind::kCounter:
+        case StatKind::kRareCounter: {
           if (!visitor.counter) break;
           ForEachCell(arrays, i, [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
+          if (total == 0 && def.kind == StatKind::kRareCounter) break;
           const std::string full = name();
           const auto offset = counter_offsets_.find(full);
           visitor.counter(full, offset == counter_offsets_.end() ? total : total - offset->second, total > 0);

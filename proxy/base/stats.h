@@ -24,6 +24,7 @@ enum class StatKind : uint8_t {
   kCounter,
   kGauge,      // adds and subtractions of all threads are summed; Set() only from main
   kHistogram,  // Record(): integer units as the name says (ms, bytes)
+  kRareCounter,  // a counter that is not shown before it counted something
   kCodes,      // a family of counters, one per HTTP status: name + "200"; cells appear when counted
 };
 

@@ -14,6 +14,7 @@
 
 struct ssl_st;
 struct ssl_ctx_st;
+struct x509_st;
 
 namespace remora::proxy {
 
@@ -54,9 +55,9 @@ class PeerVerifier {
   struct Trust;
   PeerVerifier();
   absl::Status Prepare(const xds::ValidationContext& validation);
-  bool CheckNames(struct x509_st* leaf, absl::string_view server_name) const;
-  bool CheckPins(struct x509_st* leaf) const;
-  void VerifyChain(ssl_st* ssl, struct x509_st* leaf, Verdict* verdict) const;
+  bool CheckNames(x509_st* leaf, absl::string_view server_name) const;
+  bool CheckPins(x509_st* leaf) const;
+  void VerifyChain(ssl_st* ssl, x509_st* leaf, Verdict* verdict) const;
 
   std::unique_ptr<Trust> trust_;
   xds::ValidationContext settings_;

@@ -16,6 +16,7 @@
 #include "xds/tls.h"
 
 struct ssl_ctx_st;
+struct x509_st;
 
 namespace remora::proxy {
 
@@ -29,6 +30,26 @@ struct TlsContextInput {
   std::optional<xds::SessionTicketKeys> ticket_keys;
   StatStore* stats = nullptr;
   std::string stat_prefix;  // of the owner: "listener.0.0.0.0_443.", "cluster.web."
+};
+
+// What one handshake needs when the peer's certificates come; attached to its SSL by SSL_set_app_data.
+struct TlsPeerCheck {
+  const PeerVerifier* verifier = nullptr;
+  // The name the certificate must be for as well; see PeerVerifier.
+  absl::string_view server_name;
+  PeerVerifier::Verdict verdict;
+  bool asked = false;
+  // Clients: sessions are kept for (scope, server name); 0: not kept.
+  uint64_t session_scope = 0;
+  absl::string_view session_name;
+  uint32_t most_sessions = 0;
+};
+
+// What we say of ourselves in TlsFacts.
+struct LocalNames {
+  std::string subject;
+  std::vector<std::string> uri_sans;
+  std::vector<std::string> dns_sans;
 };
 
 // Settings, certificates and trust of one side, ready for handshakes. A rotation makes a new one;
@@ -48,12 +69,15 @@ class TlsContext {
   // Tells contexts apart for as long as the process lives (session caches).
   uint64_t id() const { return id_; }
 
+  // Of the first certificate; empty without one.
+  const LocalNames& local_names() const { return local_names_; }
   // For /certs and server.days_until_first_cert_expiring.
   const ContextCertificates& certificates() const { return certificates_; }
 
  protected:
   explicit TlsContext(bool server);
   absl::Status Prepare(const xds::CommonTls& tls, const TlsContextInput& input);
+  void SetVerifyMode(int mode);
 
   const bool server_;
   const uint64_t id_;
@@ -61,6 +85,8 @@ class TlsContext {
   std::unique_ptr<PeerVerifier> verifier_;
   const StatBlock* stats_ = nullptr;
   ContextCertificates certificates_;
+  LocalNames local_names_;
+  void NoteLocalNames(x509_st* leaf);
 
  private:
   absl::Status SetVersions(const xds::CommonTls& tls);
@@ -76,6 +102,7 @@ class ServerTlsContext final : public TlsContext {
   ~ServerTlsContext();
 
  private:
+  friend struct ServerCallbacks;
   struct Identities;
   struct TicketKeys;
   ServerTlsContext();
@@ -89,8 +116,6 @@ class ServerTlsContext final : public TlsContext {
   std::unique_ptr<Identities> identities_;
   std::unique_ptr<TicketKeys> ticket_keys_;
   std::string alpn_;  // wire format, in order of preference
-
-  friend struct ServerCallbacks;
 };
 
 class ClientTlsContext final : public TlsContext {
