@@ -22,7 +22,11 @@ absl::Status Unknown(absl::string_view name, absl::string_view type_url) {
 }  // namespace
 
 absl::Span<const HttpFilterType> HttpFilterTypes() {
-  static const auto* const kTypes = new std::vector<HttpFilterType>{};
+  static const auto* const kTypes = new std::vector<HttpFilterType>{
+      BufferFilterType(),         CorsFilterType(),        FaultFilterType(),
+      HeaderMutationFilterType(), HealthCheckFilterType(), LocalRateLimitFilterType(),
+      RbacFilterType(),
+  };
   return *kTypes;
 }
 

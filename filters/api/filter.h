@@ -73,9 +73,11 @@ class FilterContext {
   virtual const void* route_config() const = 0;
   // As above, of every level that has one: least specific first. At most `most` are written.
   virtual size_t route_configs(const void** out, size_t most) const = 0;
-  // The chosen route's cluster name ("" when there is none); the whole server's health as
-  // /healthcheck/fail sets it.
+  // The chosen route's cluster name ("" when there is none), and the cluster that this proxy itself is
+  // part of (--service-cluster).
   virtual absl::string_view cluster_name() const = 0;
+  virtual absl::string_view local_cluster_name() const = 0;
+  // The whole server's health as /healthcheck/fail sets it.
   virtual bool server_failing() const = 0;
 
   // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again moves

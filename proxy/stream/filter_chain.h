@@ -24,6 +24,7 @@ class FilterChainHost {
   virtual const Runtime* runtime() = 0;
   virtual StatSlab& stat_slab() = 0;
   virtual bool server_failing() = 0;
+  virtual absl::string_view local_cluster_name() = 0;
   virtual Headers* request_headers() = 0;
   virtual Headers* response_headers() = 0;
   // The chosen route's levels, least specific first; null where there is none.

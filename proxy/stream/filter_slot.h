@@ -35,6 +35,7 @@ class FilterChain::Slot final : public FilterContext {
   const void* route_config() const override;
   size_t route_configs(const void** out, size_t most) const override;
   absl::string_view cluster_name() const override;
+  absl::string_view local_cluster_name() const override { return host().local_cluster_name(); }
   bool server_failing() const override { return host().server_failing(); }
   void StartTimer(int64_t delay_ns) override;
   void StopTimer() override;

@@ -14,18 +14,25 @@ namespace {
 
 using Router = envoy::extensions::filters::http::router::v3::Router;
 
-// A schema must live as long as the process; filters of one type share theirs.
+// A schema must live as long as the process: one for each list of names that ever occurs.
 StatSchema SchemaOf(absl::Span<const FilterStat> stats) {
-  static auto* const schemas =
-      new std::map<const FilterStat*, std::unique_ptr<std::vector<StatDef>>>();
-  std::unique_ptr<std::vector<StatDef>>& schema = (*schemas)[stats.data()];
-  if (schema == nullptr) {
-    schema = std::make_unique<std::vector<StatDef>>();
-    for (const FilterStat& stat : stats) {
-      schema->push_back({stat.name, stat.gauge ? StatKind::kGauge : StatKind::kCounter});
+  struct Kept {
+    std::vector<std::string> names;
+    std::vector<StatDef> defs;
+  };
+  static auto* const schemas = new std::map<std::string, std::unique_ptr<Kept>>();
+  std::string key;
+  for (const FilterStat& stat : stats) absl::StrAppend(&key, stat.name, stat.gauge ? "|" : ",");
+  std::unique_ptr<Kept>& kept = (*schemas)[key];
+  if (kept == nullptr) {
+    kept = std::make_unique<Kept>();
+    for (const FilterStat& stat : stats) kept->names.emplace_back(stat.name);
+    for (size_t i = 0; i < stats.size(); ++i) {
+      kept->defs.push_back(
+          {kept->names[i], stats[i].gauge ? StatKind::kGauge : StatKind::kCounter});
     }
   }
-  return *schema;
+  return kept->defs;
 }
 
 }  // namespace

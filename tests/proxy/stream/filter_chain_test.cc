@@ -91,6 +91,7 @@ class FilterChainTest : public testing::Test, public FilterChainHost {
   const Runtime* runtime() override { return nullptr; }
   StatSlab& stat_slab() override { return slab_; }
   bool server_failing() override { return false; }
+  absl::string_view local_cluster_name() override { return ""; }
   Headers* request_headers() override { return &headers_; }
   Headers* response_headers() override { return &headers_; }
   Levels route_levels() override { return levels_; }

@@ -1,0 +1,107 @@
+#ifndef REMORA_FILTERS_RBAC_H_
+#define REMORA_FILTERS_RBAC_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "filters/api/address.h"
+#include "filters/api/stream_info.h"
+#include "filters/matchers.h"
+
+namespace envoy::config::rbac::v3 {
+class Permission;
+class Policy;
+class Principal;
+class RBAC;
+}  // namespace envoy::config::rbac::v3
+
+namespace remora {
+
+class Headers;
+
+// What a request (or, without headers, a connection) is judged by.
+struct RbacInput {
+  const StreamInfo& info;
+  const Headers* headers = nullptr;
+};
+
+// One node of a permission or a principal.
+class RbacRule {
+ public:
+  static absl::StatusOr<RbacRule> Parse(const envoy::config::rbac::v3::Permission& proto);
+  static absl::StatusOr<RbacRule> Parse(const envoy::config::rbac::v3::Principal& proto);
+  bool Match(const RbacInput& input) const;
+
+ private:
+  enum class Kind {
+    kAny,
+    kAllOf,
+    kOneOf,
+    kNot,
+    kHeader,
+    kUrlPath,
+    kDestinationIp,
+    kDestinationPort,
+    kMetadata,
+    kServerName,
+    kAuthenticated,
+    kConnectionIp,  // the peer, as listener filters say
+    kDirectIp,      // the peer of the socket
+    kRemoteIp,      // the client, as the connection manager concluded
+  };
+  template <typename List>
+  static absl::StatusOr<RbacRule> ParseList(Kind kind, const List& list);
+  bool MatchAuthenticated(const StreamInfo& info) const;
+  bool MatchAddress(const Address& address) const;
+
+  Kind kind_ = Kind::kAny;
+  std::vector<RbacRule> children_;
+  std::optional<HeaderMatcher> header_;
+  std::optional<StringMatcher> string_;
+  std::optional<CidrRange> range_;
+  std::optional<MetadataMatcher> metadata_;
+  uint32_t port_start_ = 0;
+  uint32_t port_end_ = 0;  // exclusive
+};
+
+// The policies of one RBAC message: allow, deny or log what the first matching policy (by name)
+// describes.
+//
+// Threads: const after Parse, shared.
+class RbacEngine {
+ public:
+  enum class Action { kAllow, kDeny, kLog };
+  struct Verdict {
+    bool allowed = true;
+    // The policy that matched; null when none did.
+    const std::string* policy = nullptr;
+    size_t policy_index = 0;
+  };
+
+  static absl::StatusOr<RbacEngine> Parse(const envoy::config::rbac::v3::RBAC& proto);
+  Verdict Judge(const RbacInput& input) const;
+  Action action() const { return action_; }
+  size_t policy_count() const { return policies_.size(); }
+  const std::string& policy_name(size_t index) const { return policies_[index].name; }
+
+ private:
+  struct Policy {
+    std::string name;
+    std::vector<RbacRule> permissions;  // one of them
+    std::vector<RbacRule> principals;   // and one of these
+  };
+  static absl::StatusOr<Policy> ParsePolicy(const std::string& name,
+                                            const envoy::config::rbac::v3::Policy& proto);
+
+  Action action_ = Action::kAllow;
+  std::vector<Policy> policies_;  // by name
+};
+
+}  // namespace remora
+
+#endif  // REMORA_FILTERS_RBAC_H_

@@ -1,0 +1,146 @@
+// envoy.filters.http.rbac: who may do what, by policies; shadow rules only count.
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
+#include "filters/makers.h"
+#include "filters/rbac.h"
+#include "filters/typed_config.h"
+
+namespace remora {
+namespace {
+
+namespace pb = envoy::extensions::filters::http::rbac::v3;
+
+enum Stat : uint32_t { kAllowed, kDenied, kShadowAllowed, kShadowDenied, kLogged, kNotLogged };
+
+struct Settings {
+  std::optional<RbacEngine> rules;
+  std::optional<RbacEngine> shadow;
+  // Numbers of single policies follow the common ones.
+  bool per_rule = false;
+  std::vector<std::string> stat_names;
+  std::vector<FilterStat> stats;
+};
+
+class RbacFilter final : public HttpFilter {
+ public:
+  explicit RbacFilter(const Settings* settings) : settings_(settings) {}
+
+  Verdict OnRequestHeaders(Headers& headers, bool) override {
+    const bool routed = context_->route_config() != nullptr;
+    if (routed) settings_ = static_cast<const Settings*>(context_->route_config());
+    const RbacInput input{context_->info(), &headers};
+    if (settings_->shadow) {
+      const RbacEngine::Verdict verdict = settings_->shadow->Judge(input);
+      context_->Count(verdict.allowed ? kShadowAllowed : kShadowDenied);
+    }
+    if (!settings_->rules) return Verdict::kContinue;
+    const RbacEngine::Verdict verdict = settings_->rules->Judge(input);
+    if (settings_->rules->action() == RbacEngine::Action::kLog) {
+      context_->Count(verdict.policy != nullptr ? kLogged : kNotLogged);
+      return Verdict::kContinue;
+    }
+    if (settings_->per_rule && !routed && verdict.policy != nullptr) {
+      context_->Count(static_cast<uint32_t>(kNotLogged + 1 + 2 * verdict.policy_index +
+                                            (verdict.allowed ? 0 : 1)));
+    }
+    context_->Count(verdict.allowed ? kAllowed : kDenied);
+    if (verdict.allowed) return Verdict::kContinue;
+    Deny(verdict);
+    return Verdict::kReplied;
+  }
+
+ private:
+  void Deny(const RbacEngine::Verdict& verdict) {
+    LocalReply reply;
+    reply.status = 403;
+    reply.body = "RBAC: access denied";
+    // A policy's name may hold anything; a log keeps its columns.
+    std::string details =
+        absl::StrCat("rbac_access_denied_matched_policy[",
+                     verdict.policy == nullptr ? "none" : *verdict.policy, "]");
+    for (char& c : details) {
+      if (c == ' ' || c == '\t' || c == '\n') c = '_';
+    }
+    reply.details = context_->arena().Copy(details);
+    context_->Reply(reply);
+  }
+
+  const Settings* settings_;
+};
+
+class RbacFactory final : public FilterFactory {
+ public:
+  explicit RbacFactory(std::shared_ptr<const Settings> settings) : settings_(std::move(settings)) {}
+  HttpFilter* Create(Arena& arena) const override {
+    return new (arena.Allocate(sizeof(RbacFilter))) RbacFilter(settings_.get());
+  }
+  absl::Span<const FilterStat> stats() const override { return settings_->stats; }
+  absl::string_view stat_prefix() const override { return "rbac."; }
+
+ private:
+  std::shared_ptr<const Settings> settings_;
+};
+
+void NameStats(const pb::RBAC& proto, Settings* out) {
+  const std::string& rules = proto.rules_stat_prefix();
+  const std::string& shadow = proto.shadow_rules_stat_prefix();
+  out->stat_names = {absl::StrCat(rules, "allowed"),         absl::StrCat(rules, "denied"),
+                     absl::StrCat(shadow, "shadow_allowed"), absl::StrCat(shadow, "shadow_denied"),
+                     absl::StrCat(rules, "logged"),          absl::StrCat(rules, "not_logged")};
+  out->per_rule = proto.track_per_rule_stats();
+  if (out->per_rule && out->rules) {
+    for (size_t i = 0; i < out->rules->policy_count(); ++i) {
+      const std::string& name = out->rules->policy_name(i);
+      out->stat_names.push_back(absl::StrCat(rules, "policy.", name, ".allowed"));
+      out->stat_names.push_back(absl::StrCat(rules, "policy.", name, ".denied"));
+    }
+  }
+  for (const std::string& name : out->stat_names) out->stats.push_back({name});
+}
+
+absl::StatusOr<std::shared_ptr<const Settings>> ParseSettings(const pb::RBAC& proto) {
+  if (proto.has_matcher()) return NotSupported("rbac", "matcher");
+  if (proto.has_shadow_matcher()) return NotSupported("rbac", "shadow_matcher");
+  auto out = std::make_shared<Settings>();
+  for (const auto& [present, source, target] :
+       {std::tuple(proto.has_rules(), &proto.rules(), &out->rules),
+        std::tuple(proto.has_shadow_rules(), &proto.shadow_rules(), &out->shadow)}) {
+    if (!present) continue;
+    absl::StatusOr<RbacEngine> engine = RbacEngine::Parse(*source);
+    if (!engine.ok()) return engine.status();
+    *target = *std::move(engine);
+  }
+  NameStats(proto, out.get());
+  return std::shared_ptr<const Settings>(std::move(out));
+}
+
+absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view config) {
+  absl::StatusOr<pb::RBAC> proto = DecodeConfig<pb::RBAC>(config);
+  if (!proto.ok()) return proto.status();
+  absl::StatusOr<std::shared_ptr<const Settings>> settings = ParseSettings(*proto);
+  if (!settings.ok()) return settings.status();
+  return std::make_shared<RbacFactory>(*std::move(settings));
+}
+
+absl::StatusOr<std::shared_ptr<const void>> ParseRoute(absl::string_view config) {
+  absl::StatusOr<pb::RBACPerRoute> proto = DecodeConfig<pb::RBACPerRoute>(config);
+  if (!proto.ok()) return proto.status();
+  absl::StatusOr<std::shared_ptr<const Settings>> settings = ParseSettings(proto->rbac());
+  if (!settings.ok()) return settings.status();
+  return std::shared_ptr<const void>(*std::move(settings));
+}
+
+}  // namespace
+
+HttpFilterType RbacFilterType() {
+  return {"envoy.extensions.filters.http.rbac.v3.RBAC", &Make,
+          "envoy.extensions.filters.http.rbac.v3.RBACPerRoute", &ParseRoute};
+}
+
+}  // namespace remora
