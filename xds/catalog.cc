@@ -236,17 +236,23 @@ bool Catalog::ClusterReady(const Resource& resource) const {
                      [&](const SecretRef& ref) { return Arrived(ResourceKind::kSecret, ref.name); });
 }
 
-bool Catalog::ListenerReady(const Resource& resource) const {
-  for (const FilterChain* chain : ChainsOf(*As<Listener>(resource))) {
+std::vector<std::string> Catalog::MissingOf(const Resource& listener) const {
+  std::vector<std::string> missing;
+  const auto check = [&](ResourceKind kind, const std::string& name) {
+    if (!Arrived(kind, name)) missing.push_back(absl::StrCat(std::string(TypeOf(kind).short_name), " ", name));
+  };
+  for (const FilterChain* chain : ChainsOf(*As<Listener>(listener))) {
     const HttpConnectionManager* http = chain->http();
-    if (http != nullptr && !http->rds_name.empty() && !Arrived(ResourceKind::kRouteTable, http->rds_name)) {
-      return false;
-    }
-    for (const SecretRef& ref : SecretsOf(*chain)) {
-      if (!Arrived(ResourceKind::kSecret, ref.name)) return false;
-    }
+    if (http != nullptr && !http->rds_name.empty()) check(ResourceKind::kRouteTable, http->rds_name);
+    for (const SecretRef& ref : SecretsOf(*chain)) check(ResourceKind::kSecret, ref.name);
   }
-  return true;
+  return missing;
+}
+
+std::vector<std::pair<std::string, std::vector<std::string>>> Catalog::UnreadyListeners() const {
+  std::vector<std::pair<std::string, std::vector<std::string>>> out;
+  for (const auto& [name, entry] : warming_listeners_) out.emplace_back(name, MissingOf(*entry.resource));
+  return out;
 }
 
 bool Catalog::Settle(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const) {

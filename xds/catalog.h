@@ -95,6 +95,8 @@ class Catalog {
   std::shared_ptr<const Snapshot> TakeSnapshot();
   // Each resource of a kind, warming ones and refused ones included.
   std::vector<Status> Statuses(ResourceKind kind) const;
+  // Listeners that warm, each with what it waits for ("RDS name", "SDS name"); for /init_dump.
+  std::vector<std::pair<std::string, std::vector<std::string>>> UnreadyListeners() const;
   // The last version that was accepted of a kind as a whole.
   const std::string& version(ResourceKind kind) const { return versions_[static_cast<size_t>(kind)]; }
 
@@ -121,7 +123,9 @@ class Catalog {
   void Settle();
   bool Settle(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const);
   bool ClusterReady(const Resource& resource) const;
-  bool ListenerReady(const Resource& resource) const;
+  bool ListenerReady(const Resource& resource) const { return MissingOf(resource).empty(); }
+  // What a listener waits for.
+  std::vector<std::string> MissingOf(const Resource& listener) const;
   bool Arrived(ResourceKind kind, const std::string& name) const;
   void UpdateInterest();
   void CollectCluster(const Cluster& cluster, std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;

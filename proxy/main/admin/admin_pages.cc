@@ -6,6 +6,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "proxy/main/admin/histogram_math.h"
 #include "proxy/main/admin/page_handlers.h"
 
 namespace remora::proxy {
@@ -89,11 +90,15 @@ constexpr AdminPage kPages[] = {
     {"/stats/prometheus", "print server stats in prometheus format", kGet, PrometheusPage, kPrometheus},
 };
 
+int HexValue(char digit) {
+  return absl::ascii_isdigit(digit) ? digit - '0' : absl::ascii_tolower(digit) - 'a' + 10;
+}
+
 std::string Decode(absl::string_view text, bool form) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size() && absl::ascii_isxdigit(text[i + 1]) && absl::ascii_isxdigit(text[i + 2])) {
-      out += absl::HexStringToBytes(text.substr(i + 1, 2));
+      out += static_cast<char>(HexValue(text[i + 1]) * 16 + HexValue(text[i + 2]));
       i += 2;
     } else {
       out += form && text[i] == '+' ? ' ' : text[i];
@@ -102,7 +107,7 @@ std::string Decode(absl::string_view text, bool form) {
   return out;
 }
 
-bool AllowsPath(const std::vector<xds::StringMatcher>& allowed, absl::string_view path) {
+bool AllowsPath(const std::vector<StringMatcher>& allowed, absl::string_view path) {
   return allowed.empty() ||
          std::any_of(allowed.begin(), allowed.end(), [&](const auto& matcher) { return matcher.Match(path); });
 }

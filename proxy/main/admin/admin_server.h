@@ -25,7 +25,7 @@ class Server;
 // (statistics prefix "admin") whose exchanges end in the pages.
 //
 // Threads: main. Lifetime: the server's; what it is given outlives it.
-class AdminServer final : private HttpConnectionOwner {
+class AdminServer final : public HttpConnectionOwner {
  public:
   struct Input {
     AdminState* state = nullptr;

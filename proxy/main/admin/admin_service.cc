@@ -35,7 +35,7 @@ Proto Describe() {
 
 absl::StatusOr<std::shared_ptr<const xds::HttpConnectionManager>> AdminConnectionManager(
     const xds::AdminConfig& admin) {
-  xds::ParseContext context(xds::ParseContext::Origin::kBootstrap);
+  xds::ParseContext context(xds::ParseContext::Origin::kStatic);
   absl::StatusOr<std::shared_ptr<const xds::HttpConnectionManager>> parsed =
       xds::HttpConnectionManager::Parse(Describe(), context);
   if (!parsed.ok()) return parsed.status();

@@ -10,7 +10,8 @@ namespace {
 AdminResponse Render(AdminPages& pages, const StatsQuery& query) {
   AdminResponse response;
   pages.state().RefreshGauges();
-  absl::StatusOr<std::string> page = RenderStats(pages.state().stats(), query, pages.tags(), pages.intervals());
+  absl::StatusOr<std::string> page = RenderStats(
+      pages.state().stats(), query, {pages.tags(), pages.state().bootstrap().stats, pages.intervals()});
   if (!page.ok()) {
     response.status = 400;
     response.body = std::string(page.status().message());
@@ -23,14 +24,13 @@ AdminResponse Render(AdminPages& pages, const StatsQuery& query) {
 }
 
 AdminResponse Answer(AdminPages& pages, const AdminRequest& request, bool prometheus) {
-  absl::StatusOr<StatsQuery> query = StatsQuery::Parse(request.query);
+  absl::StatusOr<StatsQuery> query = StatsQuery::Parse(request.query, prometheus);
   if (!query.ok()) {
     AdminResponse response;
     response.status = 400;
     response.body = std::string(query.status().message());
     return response;
   }
-  if (prometheus) query->format = StatsQuery::Format::kPrometheus;
   return Render(pages, *query);
 }
 

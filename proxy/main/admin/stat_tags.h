@@ -29,7 +29,6 @@ class TagExtractor {
 
  private:
   struct Custom;
-  void ExtractDefaults(TaggedName* out) const;
 
   bool defaults_;
   std::vector<std::unique_ptr<Custom>> custom_;

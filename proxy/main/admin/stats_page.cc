@@ -5,69 +5,83 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
+#include <iterator>
 #include <memory>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "nlohmann/json.hpp"
+#include "absl/strings/str_replace.h"
+#include "proxy/main/admin/histogram_math.h"
+#include "proxy/main/admin/stats_selection.h"
 
 namespace remora::proxy {
 namespace {
 
-struct Number {
-  std::string name;
-  uint64_t value;
-};
-struct Text {
-  std::string name;
-  std::string value;
-};
-struct Distribution {
-  std::string name;
-  Histogram::Sum sum;
-};
-
-// Everything that the query lets through, sorted by name.
-struct Selection {
-  std::vector<Number> counters;
-  std::vector<Number> gauges;
-  std::vector<Distribution> histograms;
-  std::vector<Text> texts;
-};
+using Distribution = StatsSelection::Distribution;
+using Number = StatsSelection::Number;
 
 template <typename T>
 void SortByName(std::vector<T>& list) {
   std::sort(list.begin(), list.end(), [](const T& a, const T& b) { return a.name < b.name; });
 }
 
-bool Wants(const StatsQuery& query, StatsQuery::Type type) {
-  return query.type == StatsQuery::Type::kAll || query.type == type;
+// Whether a statistic is there at all (stats_config.stats_matcher) and asked for.
+class Gate {
+ public:
+  Gate(const StatsQuery& query, const xds::StatsConfig& config) : query_(query), config_(config) {
+    if (!query.filter.empty()) regex_ = std::make_unique<re2::RE2>(query.filter, re2::RE2::Quiet);
+  }
+  bool ok() const { return regex_ == nullptr || regex_->ok(); }
+  bool Wants(StatsQuery::Type type) const {
+    return !config_.reject_all && (query_.type == StatsQuery::Type::kAll || query_.type == type);
+  }
+  bool Passes(const std::string& name, bool used) const {
+    if (query_.used_only && !used) return false;
+    if (regex_ != nullptr && re2::RE2::PartialMatch(name, *regex_) == query_.invert_filter) return false;
+    const auto matches = [&](const auto& matcher) { return matcher.Match(name); };
+    if (!config_.inclusion.empty()) {
+      return std::any_of(config_.inclusion.begin(), config_.inclusion.end(), matches);
+    }
+    return std::none_of(config_.exclusion.begin(), config_.exclusion.end(), matches);
+  }
+
+ private:
+  const StatsQuery& query_;
+  const xds::StatsConfig& config_;
+  std::unique_ptr<re2::RE2> regex_;
+};
+
+absl::Span<const double> BoundsOf(const std::string& name, const xds::StatsConfig& config) {
+  for (const auto& buckets : config.histogram_buckets) {
+    if (buckets.match.Match(name)) return buckets.bounds;
+  }
+  return kBounds;
 }
 
-Selection Select(const StatStore& store, const StatsQuery& query, const re2::RE2* filter) {
-  Selection out;
-  const auto passes = [&](const std::string& name) { return filter == nullptr || re2::RE2::PartialMatch(name, *filter); };
+StatsSelection Select(const StatStore& store, const Gate& gate, const StatsContext& context) {
+  StatsSelection out;
   StatStore::Visitor visitor;
-  if (Wants(query, StatsQuery::Type::kCounters)) {
+  if (gate.Wants(StatsQuery::Type::kCounters)) {
     visitor.counter = [&](const std::string& name, uint64_t value, bool used) {
-      if ((used || !query.used_only) && passes(name)) out.counters.push_back({name, value});
+      if (gate.Passes(name, used)) out.counters.push_back({name, value});
     };
   }
-  if (Wants(query, StatsQuery::Type::kGauges)) {
+  if (gate.Wants(StatsQuery::Type::kGauges)) {
     visitor.gauge = [&](const std::string& name, uint64_t value, bool used) {
-      if ((used || !query.used_only) && passes(name)) out.gauges.push_back({name, value});
+      if (gate.Passes(name, used)) out.gauges.push_back({name, value});
     };
   }
-  if (Wants(query, StatsQuery::Type::kHistograms)) {
+  if (gate.Wants(StatsQuery::Type::kHistograms)) {
     visitor.histogram = [&](const std::string& name, const Histogram::Sum& sum) {
-      if ((sum.count > 0 || !query.used_only) && passes(name)) out.histograms.push_back({name, sum});
+      if (!gate.Passes(name, sum.count > 0)) return;
+      const auto interval = context.intervals.find(name);
+      out.histograms.push_back({name, sum, interval == context.intervals.end() ? nullptr : &interval->second,
+                                BoundsOf(name, context.config)});
     };
   }
-  if (Wants(query, StatsQuery::Type::kTextReadouts)) {
+  if (gate.Wants(StatsQuery::Type::kTextReadouts)) {
     visitor.text = [&](const std::string& name, const std::string& value) {
-      if (passes(name)) out.texts.push_back({name, value});
+      if (gate.Passes(name, true)) out.texts.push_back({name, value});
     };
   }
   store.Visit(visitor);
@@ -78,25 +92,12 @@ Selection Select(const StatStore& store, const StatsQuery& query, const re2::RE2
   return out;
 }
 
-std::vector<Number> Merged(const Selection& selection) {
-  std::vector<Number> all = selection.counters;
-  all.insert(all.end(), selection.gauges.begin(), selection.gauges.end());
-  SortByName(all);
-  return all;
-}
-
-const Histogram::Sum* IntervalOf(const IntervalSums& intervals, const std::string& name) {
-  const auto found = intervals.find(name);
-  return found == intervals.end() || found->second.count == 0 ? nullptr : &found->second;
-}
-
 std::string Shown(double value) { return std::isnan(value) ? "nan" : fmt::format("{}", value); }
 
-std::string SummaryLine(const Distribution& histogram, const Histogram::Sum* interval) {
-  if (histogram.sum.count == 0) return "No recorded values";
+std::string SummaryLine(const Distribution& histogram) {
   const std::vector<double> all = Quantiles(histogram.sum);
-  const std::vector<double> recent =
-      interval == nullptr ? std::vector<double>(all.size(), std::nan("")) : Quantiles(*interval);
+  const std::vector<double> recent = histogram.interval == nullptr ? std::vector<double>(all.size(), std::nan(""))
+                                                                   : Quantiles(*histogram.interval);
   std::vector<std::string> parts;
   for (size_t i = 0; i < all.size(); ++i) {
     parts.push_back(absl::StrCat("P", fmt::format("{}", kQuantiles[i] * 100), "(", Shown(recent[i]), ",",
@@ -105,259 +106,172 @@ std::string SummaryLine(const Distribution& histogram, const Histogram::Sum* int
   return absl::StrJoin(parts, " ");
 }
 
-std::string BucketLine(const Distribution& histogram, const Histogram::Sum* interval, bool disjoint) {
+std::string BoundLine(const Distribution& histogram, bool disjoint) {
+  const std::vector<uint64_t> all = BoundCounts(histogram.sum, histogram.bounds, disjoint);
+  const std::vector<uint64_t> recent = histogram.interval == nullptr
+                                           ? std::vector<uint64_t>(all.size(), 0)
+                                           : BoundCounts(*histogram.interval, histogram.bounds, disjoint);
   std::vector<std::string> parts;
-  uint64_t before = 0;
-  uint64_t recent_before = 0;
-  for (double bound : kBounds) {
-    const uint64_t below = CountBelow(histogram.sum, bound);
-    const uint64_t recent = interval == nullptr ? 0 : CountBelow(*interval, bound);
-    parts.push_back(absl::StrCat("B", fmt::format("{}", bound), "(", disjoint ? recent - recent_before : recent, ",",
-                                 disjoint ? below - before : below, ")"));
-    before = below;
-    recent_before = recent;
+  for (size_t i = 0; i < all.size(); ++i) {
+    parts.push_back(fmt::format("B{:g}({},{})", histogram.bounds[i], recent[i], all[i]));
   }
   return absl::StrJoin(parts, " ");
 }
 
-std::string RenderText(const Selection& selection, const StatsQuery& query, const IntervalSums& intervals) {
+// "start,width:count" of each bucket that holds something.
+std::string BucketList(const Histogram::Sum& sum) {
+  std::vector<std::string> parts;
+  if (sum.zeros > 0) parts.push_back(absl::StrCat("0,0:", sum.zeros));
+  for (size_t i = 0; i < sum.buckets.size(); ++i) {
+    if (sum.buckets[i] == 0) continue;
+    const int index = static_cast<int>(i);
+    parts.push_back(fmt::format("{:g},{:g}:{}", Histogram::BucketStart(index), Histogram::BucketWidth(index),
+                                sum.buckets[i]));
+  }
+  return absl::StrJoin(parts, ", ");
+}
+
+void AppendHistogram(const Distribution& histogram, StatsQuery::Buckets buckets, std::string* out) {
+  if (histogram.sum.count == 0) {
+    absl::StrAppend(out, histogram.name, ": No recorded values\n");
+    return;
+  }
+  switch (buckets) {
+    case StatsQuery::Buckets::kSummary:
+      absl::StrAppend(out, histogram.name, ": ", SummaryLine(histogram), "\n");
+      return;
+    case StatsQuery::Buckets::kCumulative:
+    case StatsQuery::Buckets::kDisjoint:
+      absl::StrAppend(out, histogram.name, ": ", BoundLine(histogram, buckets == StatsQuery::Buckets::kDisjoint), "\n");
+      return;
+    case StatsQuery::Buckets::kDetailed:
+      break;
+  }
+  absl::StrAppend(out, histogram.name, ":\n  totals=", BucketList(histogram.sum), "\n  intervals=",
+                  histogram.interval == nullptr ? "" : BucketList(*histogram.interval),
+                  "\n  summary=", SummaryLine(histogram), "\n");
+}
+
+std::string RenderText(const StatsSelection& selection, StatsQuery::Buckets buckets) {
   std::string out;
-  for (const Text& text : selection.texts) absl::StrAppend(&out, text.name, ": \"", text.value, "\"\n");
-  for (const Number& number : Merged(selection)) absl::StrAppend(&out, number.name, ": ", number.value, "\n");
-  for (const Distribution& histogram : selection.histograms) {
-    const Histogram::Sum* interval = IntervalOf(intervals, histogram.name);
-    const bool summary = query.buckets == StatsQuery::Buckets::kSummary;
-    absl::StrAppend(&out, histogram.name, ": ",
-                    summary ? SummaryLine(histogram, interval)
-                            : BucketLine(histogram, interval, query.buckets == StatsQuery::Buckets::kDisjoint),
-                    "\n");
-  }
+  for (const auto& text : selection.texts) absl::StrAppend(&out, text.name, ": \"", text.value, "\"\n");
+  for (const Number& number : selection.Numbers()) absl::StrAppend(&out, number.name, ": ", number.value, "\n");
+  for (const Distribution& histogram : selection.histograms) AppendHistogram(histogram, buckets, &out);
   return out;
 }
 
-nlohmann::ordered_json QuantileValues(const Distribution& histogram, const Histogram::Sum* interval) {
-  auto values = nlohmann::ordered_json::array();
-  const bool any = histogram.sum.count > 0;
-  const std::vector<double> all = any ? Quantiles(histogram.sum) : std::vector<double>();
-  const std::vector<double> recent = interval != nullptr ? Quantiles(*interval) : std::vector<double>();
-  for (size_t i = 0; i < std::size(kQuantiles); ++i) {
-    nlohmann::ordered_json value;
-    value["cumulative"] = any ? nlohmann::ordered_json(all[i]) : nlohmann::ordered_json();
-    value["interval"] = interval != nullptr ? nlohmann::ordered_json(recent[i]) : nlohmann::ordered_json();
-    values.push_back(std::move(value));
-  }
-  return values;
+std::string RenderHtml(const std::string& text) {
+  return absl::StrCat(
+      "<!DOCTYPE html>\n<html lang='en'>\n<head><meta charset='utf-8'><title>Remora statistics</title>"
+      "<style>:root { color-scheme: light dark }</style></head>\n<body><pre>\n",
+      absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}}), "</pre></body>\n</html>\n");
 }
 
-std::string RenderJson(const Selection& selection, const IntervalSums& intervals) {
-  auto stats = nlohmann::ordered_json::array();
-  for (const Text& text : selection.texts) stats.push_back({{"name", text.name}, {"value", text.value}});
-  for (const Number& number : Merged(selection)) stats.push_back({{"name", number.name}, {"value", number.value}});
-  if (!selection.histograms.empty()) {
-    nlohmann::ordered_json histograms;
-    histograms["supported_quantiles"] = {0, 25, 50, 75, 90, 95, 99, 99.5, 99.9, 100};
-    auto computed = nlohmann::ordered_json::array();
-    for (const Distribution& histogram : selection.histograms) {
-      computed.push_back({{"name", histogram.name},
-                          {"values", QuantileValues(histogram, IntervalOf(intervals, histogram.name))}});
+template <typename T>
+using Names = std::pair<absl::string_view, T>;
+
+template <typename T, size_t n>
+const Names<T>* FindName(const Names<T> (&names)[n], const std::string& name) {
+  const auto* found = std::find_if(std::begin(names), std::end(names), [&](const auto& row) { return row.first == name; });
+  return found == std::end(names) ? nullptr : found;
+}
+
+absl::Status SetParameter(const std::string& name, const std::string& value, StatsQuery* query) {
+  static constexpr Names<StatsQuery::Format> kFormats[] = {{"html", StatsQuery::Format::kHtml},
+                                                           {"active-html", StatsQuery::Format::kHtml},
+                                                           {"json", StatsQuery::Format::kJson},
+                                                           {"prometheus", StatsQuery::Format::kPrometheus},
+                                                           {"text", StatsQuery::Format::kText}};
+  static constexpr Names<StatsQuery::Type> kTypes[] = {{"All", StatsQuery::Type::kAll},
+                                                       {"Counters", StatsQuery::Type::kCounters},
+                                                       {"Gauges", StatsQuery::Type::kGauges},
+                                                       {"Histograms", StatsQuery::Type::kHistograms},
+                                                       {"TextReadouts", StatsQuery::Type::kTextReadouts}};
+  static constexpr Names<StatsQuery::Buckets> kModes[] = {{"summary", StatsQuery::Buckets::kSummary},
+                                                          {"cumulative", StatsQuery::Buckets::kCumulative},
+                                                          {"disjoint", StatsQuery::Buckets::kDisjoint},
+                                                          {"detailed", StatsQuery::Buckets::kDetailed}};
+  if (name == "usedonly") query->used_only = true;
+  if (name == "text_readouts") query->text_readouts = true;
+  if (name == "invert_filter") query->invert_filter = true;
+  if (name == "filter") query->filter = value;
+  if (name == "format") {
+    const auto* format = FindName(kFormats, value);
+    if (format == nullptr) {
+      return absl::InvalidArgumentError("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
     }
-    histograms["computed_quantiles"] = std::move(computed);
-    stats.push_back({{"histograms", std::move(histograms)}});
+    query->format = format->second;
   }
-  nlohmann::ordered_json page;
-  page["stats"] = std::move(stats);
-  return page.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
-}
-
-std::string PrometheusName(absl::string_view name) {
-  std::string out(name);
-  for (char& c : out) {
-    if (!absl::ascii_isalnum(c) && c != '_') c = '_';
+  if (name == "type") {
+    const auto* type = FindName(kTypes, value);
+    if (type == nullptr) return absl::InvalidArgumentError("invalid &type= param");
+    query->type = type->second;
   }
-  if (!out.empty() && absl::ascii_isdigit(out[0])) out.insert(0, "_");
-  return out;
-}
-
-std::string EscapeLabel(absl::string_view value) {
-  std::string out;
-  for (char c : value) {
-    if (c == '\\' || c == '"') out += '\\';
-    if (c == '\n') {
-      out += "\\n";
-    } else {
-      out += c;
+  if (name == "histogram_buckets") {
+    const auto* mode = FindName(kModes, value);
+    if (mode == nullptr) {
+      return absl::InvalidArgumentError("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n");
     }
+    query->buckets = mode->second;
   }
-  return out;
-}
-
-std::string Labels(const TaggedName& tagged) {
-  return absl::StrJoin(tagged.tags, ",", [](std::string* out, const auto& tag) {
-    absl::StrAppend(out, PrometheusName(tag.first), "=\"", EscapeLabel(tag.second), "\"");
-  });
-}
-
-// One family: its type and its lines.
-using Families = std::map<std::string, std::string>;
-
-void AppendNumbers(const std::vector<Number>& numbers, absl::string_view type, const TagExtractor& tags,
-                   std::string* out) {
-  Families families;
-  for (const Number& number : numbers) {
-    const TaggedName tagged = tags.Extract(number.name);
-    const std::string name = absl::StrCat("envoy_", PrometheusName(tagged.name));
-    absl::StrAppend(&families[name], name, "{", Labels(tagged), "} ", number.value, "\n");
-  }
-  for (const auto& [name, lines] : families) absl::StrAppend(out, "# TYPE ", name, " ", type, "\n", lines);
-}
-
-void AppendHistograms(const std::vector<Distribution>& histograms, const TagExtractor& tags, std::string* out) {
-  Families families;
-  for (const Distribution& histogram : histograms) {
-    const TaggedName tagged = tags.Extract(histogram.name);
-    const std::string name = absl::StrCat("envoy_", PrometheusName(tagged.name));
-    const std::string labels = Labels(tagged);
-    const std::string comma = labels.empty() ? "" : ",";
-    std::string& lines = families[name];
-    for (double bound : kBounds) {
-      absl::StrAppend(&lines, name, "_bucket{", labels, comma, "le=\"", fmt::format("{}", bound), "\"} ",
-                      CountBelow(histogram.sum, bound), "\n");
-    }
-    absl::StrAppend(&lines, name, "_bucket{", labels, comma, "le=\"+Inf\"} ", histogram.sum.count, "\n");
-    absl::StrAppend(&lines, name, "_sum{", labels, "} ", fmt::format("{}", histogram.sum.sum), "\n");
-    absl::StrAppend(&lines, name, "_count{", labels, "} ", histogram.sum.count, "\n");
-  }
-  for (const auto& [name, lines] : families) absl::StrAppend(out, "# TYPE ", name, " histogram\n", lines);
-}
-
-std::string RenderPrometheus(const Selection& selection, const StatsQuery& query, const TagExtractor& tags) {
-  std::string out;
-  AppendNumbers(selection.counters, "counter", tags, &out);
-  AppendNumbers(selection.gauges, "gauge", tags, &out);
-  if (query.text_readouts) {
-    Families families;
-    for (const Text& text : selection.texts) {
-      TaggedName tagged = tags.Extract(text.name);
-      tagged.tags.emplace_back("text_value", text.value);
-      const std::string name = absl::StrCat("envoy_", PrometheusName(tagged.name));
-      absl::StrAppend(&families[name], name, "{", Labels(tagged), "} 0\n");
-    }
-    for (const auto& [name, lines] : families) absl::StrAppend(&out, "# TYPE ", name, " gauge\n", lines);
-  }
-  AppendHistograms(selection.histograms, tags, &out);
-  return out;
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-std::vector<double> Quantiles(const Histogram::Sum& sum) {
-  std::vector<double> out;
-  double lower = 0;
-  double upper = static_cast<double>(sum.zeros);
-  double left = 0;
-  double width = 0;
-  int index = -1;
-  const auto total = static_cast<double>(sum.count);
-  const int buckets = static_cast<int>(sum.buckets.size());
-  const auto next = [&] {
-    while (++index < buckets) {
-      if (sum.buckets[index] == 0) continue;
-      lower = upper;
-      upper += static_cast<double>(sum.buckets[index]);
-      left = Histogram::BucketStart(index);
-      width = Histogram::BucketWidth(index);
-      return true;
-    }
-    return false;
-  };
-  if (sum.zeros == 0) next();
-  for (double quantile : kQuantiles) {
-    const double rank = total * quantile;
-    while (upper < rank && next()) {
-    }
-    if (rank == lower) {
-      out.push_back(left);
-    } else if (rank == upper || width == 0) {
-      out.push_back(left + width);
-    } else {
-      out.push_back(left + (rank - lower) / (upper - lower) * width);
-    }
-  }
-  return out;
+std::vector<StatsSelection::Number> StatsSelection::Numbers() const {
+  std::vector<Number> all;
+  all.reserve(counters.size() + gauges.size());
+  std::merge(counters.begin(), counters.end(), gauges.begin(), gauges.end(), std::back_inserter(all),
+             [](const Number& a, const Number& b) { return a.name < b.name; });
+  return all;
 }
 
-uint64_t CountBelow(const Histogram::Sum& sum, double bound) {
-  uint64_t count = sum.zeros;
-  for (size_t i = 0; i < sum.buckets.size(); ++i) {
-    if (sum.buckets[i] == 0) continue;
-    // Rounding must not push a bucket that ends at the bound behind it.
-    const double end = Histogram::BucketStart(static_cast<int>(i)) + Histogram::BucketWidth(static_cast<int>(i));
-    if (end > bound * (1 + 1e-9)) break;
-    count += sum.buckets[i];
+std::vector<uint64_t> BoundCounts(const Histogram::Sum& sum, absl::Span<const double> bounds, bool disjoint) {
+  std::vector<uint64_t> counts;
+  uint64_t before = 0;
+  for (double bound : bounds) {
+    const uint64_t below = CountBelow(sum, bound);
+    counts.push_back(disjoint ? below - before : below);
+    before = below;
   }
-  return count;
+  return counts;
 }
 
-absl::StatusOr<StatsQuery> StatsQuery::Parse(const std::vector<std::pair<std::string, std::string>>& parameters) {
+absl::StatusOr<StatsQuery> StatsQuery::Parse(const std::vector<std::pair<std::string, std::string>>& parameters,
+                                             bool prometheus) {
   StatsQuery query;
+  bool mode_given = false;
   for (const auto& [name, value] : parameters) {
-    if (name == "usedonly") query.used_only = true;
-    if (name == "text_readouts") query.text_readouts = true;
-    if (name == "filter") query.filter = value;
-    if (name == "format") {
-      if (value == "json") {
-        query.format = Format::kJson;
-      } else if (value == "prometheus") {
-        query.format = Format::kPrometheus;
-      } else if (value != "text") {
-        return absl::InvalidArgumentError("usage: /stats?format=(text|json|prometheus)\n\n");
-      }
-    }
-    if (name == "type") {
-      constexpr std::pair<absl::string_view, Type> kTypes[] = {{"All", Type::kAll},
-                                                               {"Counters", Type::kCounters},
-                                                               {"Gauges", Type::kGauges},
-                                                               {"Histograms", Type::kHistograms},
-                                                               {"TextReadouts", Type::kTextReadouts}};
-      const auto* found = std::find_if(std::begin(kTypes), std::end(kTypes),
-                                       [&, &value = value](const auto& type) { return type.first == value; });
-      if (found == std::end(kTypes)) return absl::InvalidArgumentError("invalid &type= param");
-      query.type = found->second;
-    }
-    if (name == "histogram_buckets") {
-      constexpr std::pair<absl::string_view, Buckets> kModes[] = {{"summary", Buckets::kSummary},
-                                                                  {"cumulative", Buckets::kCumulative},
-                                                                  {"disjoint", Buckets::kDisjoint},
-                                                                  {"detailed", Buckets::kDetailed}};
-      const auto* found = std::find_if(std::begin(kModes), std::end(kModes),
-                                       [&, &value = value](const auto& mode) { return mode.first == value; });
-      if (found == std::end(kModes)) {
-        return absl::InvalidArgumentError(
-            "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n");
-      }
-      query.buckets = found->second;
-    }
+    if (prometheus && name == "format") continue;
+    const absl::Status status = SetParameter(name, value, &query);
+    if (!status.ok()) return status;
+    mode_given = mode_given || name == "histogram_buckets";
+  }
+  if (prometheus) query.format = Format::kPrometheus;
+  if (query.format != Format::kPrometheus) return query;
+  if (!mode_given) query.buckets = Buckets::kCumulative;
+  if (query.buckets != Buckets::kCumulative && query.buckets != Buckets::kSummary) {
+    return absl::InvalidArgumentError("unsupported prometheus histogram bucket mode");
   }
   return query;
 }
 
-absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query, const TagExtractor& tags,
-                                        const IntervalSums& intervals) {
-  std::unique_ptr<re2::RE2> filter;
-  if (!query.filter.empty()) {
-    filter = std::make_unique<re2::RE2>(query.filter, re2::RE2::Quiet);
-    if (!filter->ok()) return absl::InvalidArgumentError("Invalid re2 regex");
-  }
-  const Selection selection = Select(store, query, filter.get());
+absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query, const StatsContext& context) {
+  const Gate gate(query, context.config);
+  if (!gate.ok()) return absl::InvalidArgumentError("Invalid re2 regex");
+  const StatsSelection selection = Select(store, gate, context);
   switch (query.format) {
     case StatsQuery::Format::kJson:
-      return RenderJson(selection, intervals);
+      return RenderStatsJson(selection, query.buckets);
     case StatsQuery::Format::kPrometheus:
-      return RenderPrometheus(selection, query, tags);
+      return RenderStatsPrometheus(selection, query, context.tags);
+    case StatsQuery::Format::kHtml:
+      return RenderHtml(RenderText(selection, query.buckets));
     case StatsQuery::Format::kText:
       break;
   }
-  return RenderText(selection, query, intervals);
+  return RenderText(selection, query.buckets);
 }
 
 }  // namespace remora::proxy

@@ -10,41 +10,42 @@
 #include "absl/strings/string_view.h"
 #include "proxy/base/stats.h"
 #include "proxy/main/admin/stat_tags.h"
+#include "xds/bootstrap.h"
 
 namespace remora::proxy {
 
 // What /stats was asked for.
 struct StatsQuery {
-  enum class Format { kText, kJson, kPrometheus };
+  enum class Format { kText, kJson, kPrometheus, kHtml };
   enum class Type { kAll, kCounters, kGauges, kHistograms, kTextReadouts };
   enum class Buckets { kSummary, kCumulative, kDisjoint, kDetailed };
 
   Format format = Format::kText;
   Type type = Type::kAll;
-  Buckets buckets = Buckets::kSummary;
+  Buckets buckets = Buckets::kSummary;  // Prometheus: kCumulative unless asked for otherwise
   bool used_only = false;
   bool text_readouts = false;  // in Prometheus output
   std::string filter;          // RE2, partial match; empty: all
+  bool invert_filter = false;
 
-  // From query parameters; an error's text is the body of a 400.
-  static absl::StatusOr<StatsQuery> Parse(const std::vector<std::pair<std::string, std::string>>& parameters);
+  bool summary() const { return buckets == Buckets::kSummary; }
+
+  // From query parameters; an error's text is the body of a 400. `prometheus`: /stats/prometheus.
+  static absl::StatusOr<StatsQuery> Parse(const std::vector<std::pair<std::string, std::string>>& parameters,
+                                          bool prometheus);
 };
 
 using IntervalSums = absl::flat_hash_map<std::string, Histogram::Sum>;
 
-// The whole page. `intervals`: what each histogram took in during the last flush interval.
-absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query, const TagExtractor& tags,
-                                        const IntervalSums& intervals);
+// What a page needs besides the numbers.
+struct StatsContext {
+  const TagExtractor& tags;
+  const xds::StatsConfig& config;  // which statistics there are at all, and bounds of histograms
+  const IntervalSums& intervals;   // what each histogram took in during the last flush interval
+};
 
-// Envoy's quantiles of a histogram, in the order of kQuantiles.
-inline constexpr double kQuantiles[] = {0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1};
-std::vector<double> Quantiles(const Histogram::Sum& sum);
-
-// Upper bounds of histogram buckets.
-inline constexpr double kBounds[] = {0.5,  1,    5,    10,    25,    50,    100,    250,    500,    1000,
-                                     2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000};
-// The number of values that lie below or at `bound`.
-uint64_t CountBelow(const Histogram::Sum& sum, double bound);
+// The whole page.
+absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query, const StatsContext& context);
 
 }  // namespace remora::proxy
 
