@@ -43,7 +43,6 @@ class ListenerFilterRun {
   absl::Span<const absl::string_view> application_protocols() const { return application_protocols_; }
   // Of the PROXY protocol's header, when there was one.
   const ProxyHeader* proxy_header() const { return proxy_.get(); }
-  const std::string& ja3() const { return hello_.ja3; }
 
  private:
   Result Run(Connection& connection);
