@@ -106,7 +106,8 @@ class CodecStream {
   virtual void Reset(ResetReason reason) = 0;
 
   // Back-pressure towards the sender: while paused no OnBody comes (HTTP/2: the window is not
-  // reopened; HTTP/1: the codec stops taking input). Pauses nest by count.
+  // reopened; HTTP/1: the codec stops taking input). Pauses nest by count. Only when the connection
+  // ends is the rest of an HTTP/2 response that had arrived whole delivered in spite of a pause.
   virtual void PauseReading() = 0;
   virtual void ResumeReading() = 0;
 

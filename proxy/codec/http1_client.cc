@@ -227,7 +227,7 @@ bool Http1Client::OnHead(Body& input) {
   const Http1Facts& facts = parser_.facts();
   Headers* headers = parser_.headers();
   if (facts.status < 200 && facts.status != 101) {
-    if (++interim_ > kMostInterim) return Fail(CodecError{"http1.codec_error", 0, true});
+    if (++interim_ > kMostInterim) return Fail(CodecError{"http1.codec_error"});
     Arena& arena = sink_->arena();
     parser_.Start(arena.New<Headers>(&arena));
     sink_->OnInterim(headers);
@@ -239,6 +239,8 @@ bool Http1Client::OnHead(Body& input) {
     return true;
   }
   close_ = close_ || facts.close || (facts.http10 && !facts.keep_alive) || until_close_;
+  if (held_end_) out_ = Out::kDone;
+  held_.Clear();
   if (in_ != In::kDone) {
     sink_->OnHeaders(headers, false);
   } else {
