@@ -14,6 +14,7 @@ namespace remora::control {
 // serves the mesh, outbound the application beside it.
 enum class Hop { kEdge, kInbound, kOutbound };
 
+// What differs between the connection managers of a node.
 struct HttpManager {
   std::string stat_prefix;
   std::string route_config;  // name, over RDS
