@@ -39,6 +39,18 @@ remora_room_tests(remora_control_tests xds/control
 remora_room_tests(remora_proxy_tests proxy SUPPORT tests/support
   LINK remora_proxy)
 
+# Node's parser, in its strict build, as the differential oracle of the HTTP/1
+# codec (Debian's node-llhttp brings the C sources).
+if(TARGET remora_proxy_tests AND EXISTS /usr/share/llhttp/llhttp.c)
+  file(GLOB llhttp /usr/share/llhttp/*.c)
+  add_library(remora_llhttp STATIC ${llhttp})
+  target_compile_definitions(remora_llhttp PUBLIC LLHTTP_STRICT_MODE=1)
+  target_include_directories(remora_llhttp SYSTEM PUBLIC
+    /usr/share/include/llhttp)
+  target_compile_definitions(remora_proxy_tests PRIVATE REMORA_HAVE_LLHTTP)
+  target_link_libraries(remora_proxy_tests PRIVATE remora_llhttp)
+endif()
+
 find_package(Python3 QUIET COMPONENTS Interpreter)
 if(Python3_FOUND AND EXISTS "${CMAKE_SOURCE_DIR}/tests/lint/rules.py")
   add_test(NAME lint.rules

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "proxy/codec/field_text.h"
+
 namespace remora::proxy {
 namespace {
 
@@ -122,7 +124,8 @@ bool Http1BodyReader::ReadFraming(absl::string_view run, size_t* taken) {
       case Chunk::kExtension:
         if (c == '\r') {
           chunk_ = Chunk::kSizeLf;
-        } else if ((c < 0x20 && c != '\t') || c == 0x7f) {
+        } else if (!IsChar(c, kTokenChar) && c != '=') {
+          // Quoted values, lists and blanks are lawful, unused, and read differently by every parser.
           return Fail("http1.codec_error");
         } else if (++extension_ > kMostExtension) {
           return Fail("http1.codec_error", true);

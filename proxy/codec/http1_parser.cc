@@ -219,7 +219,7 @@ bool Http1Parser::AbsoluteTarget(absl::string_view target) {
     return Fail("http1.invalid_scheme");
   }
   const absl::string_view rest = target.substr(scheme_end + 3);
-  const size_t authority_end = rest.find_first_of("/?#");
+  const size_t authority_end = rest.find_first_of("/?");
   const absl::string_view authority = rest.substr(0, authority_end);
   if (!IsValidHost(authority)) return Fail("http1.invalid_url");
   headers_->set_pseudo(HeaderId::kAuthority, authority);
@@ -259,6 +259,7 @@ bool Http1Parser::Field(absl::string_view line) {
   }
   if (!Count(size + value.size())) return false;
   const HeaderId id = LookUpHeader({lower, size});
+  if (id == HeaderId::kTransferEncoding && line.back() == '\t') return Fail(kCodecError);
   if (phase_ == Phase::kTrailers) {
     Trailer({lower, size}, id, value);
     return true;
