@@ -83,7 +83,7 @@ void AddInbound(const Service& service, const NodeId& node, const NodeIdentity& 
   auto* chain = listener.mutable_filter_chains(0);
   SetInboundTls(service.allow, identity.trust_domain, http, chain->mutable_transport_socket());
   if (http) {
-    AddHttpManager({"inbound", "inbound", service.access_log, Hop::kInbound}, chain);
+    AddHttpFront({"inbound", "inbound", service.access_log, Hop::kInbound}, chain);
     const RouteConfiguration routes = InboundRoutes(service);
     out->Add(Type::kRoute, routes.name(), routes);
   } else {
@@ -104,7 +104,7 @@ void AddOutbound(const Services& services, const Service& service, const NodeIde
     Listener listener = MakeListener(label, address, false);
     auto* chain = listener.mutable_filter_chains(0);
     if (callee.protocol != Protocol::kTcp) {
-      AddHttpManager({label, label, service.access_log, Hop::kOutbound}, chain);
+      AddHttpFront({label, label, service.access_log, Hop::kOutbound}, chain);
       const RouteConfiguration routes = OutboundRoutes(label, callee);
       out->Add(Type::kRoute, routes.name(), routes);
     } else {
@@ -132,7 +132,7 @@ void AddGateway(const Services& services, const Gateway& gateway, const NodeIden
     SetGatewayTls(gateway, chain->mutable_transport_socket());
   }
   if (gateway.tcp_service.empty()) {
-    AddHttpManager({"gateway", "gateway", gateway.access_log, Hop::kEdge}, chain);
+    AddHttpFront({"gateway", "gateway", gateway.access_log, Hop::kEdge}, chain);
     const RouteConfiguration routes = GatewayRoutes(services, gateway);
     out->Add(Type::kRoute, routes.name(), routes);
   } else {

@@ -126,20 +126,20 @@ Destination CallTo(const Services& services, const Route& entry) {
 
 }  // namespace
 
-void AddHttpManager(const HttpManager& manager, envoy::config::listener::v3::FilterChain* chain) {
+void AddHttpFront(const HttpFront& front, envoy::config::listener::v3::FilterChain* chain) {
   hcm::HttpConnectionManager config;
-  config.set_stat_prefix(manager.stat_prefix);
+  config.set_stat_prefix(front.stat_prefix);
   auto* rds = config.mutable_rds();
-  rds->set_route_config_name(manager.route_config);
+  rds->set_route_config_name(front.route_config);
   rds->mutable_config_source()->mutable_ads();
   rds->mutable_config_source()->set_resource_api_version(envoy::config::core::v3::ApiVersion::V3);
-  if (manager.hop == Hop::kEdge) {
+  if (front.hop == Hop::kEdge) {
     config.mutable_use_remote_address()->set_value(true);
   }
   config.add_upgrade_configs()->set_upgrade_type("websocket");
   config.mutable_http2_protocol_options()->set_allow_connect(true);
-  if (!manager.access_log.empty()) {
-    AddAccessLog(manager.access_log, config.add_access_log());
+  if (!front.access_log.empty()) {
+    AddAccessLog(front.access_log, config.add_access_log());
   }
   auto* router = config.add_http_filters();
   router->set_name("envoy.filters.http.router");

@@ -15,13 +15,13 @@ namespace remora::control {
 enum class Hop { kEdge, kInbound, kOutbound };
 
 // What differs between the connection managers of a node.
-struct HttpManager {
+struct HttpFront {
   std::string stat_prefix;
   std::string route_config;  // name, over RDS
   std::string access_log;    // path or empty
   Hop hop;
 };
-void AddHttpManager(const HttpManager& manager, envoy::config::listener::v3::FilterChain* chain);
+void AddHttpFront(const HttpFront& front, envoy::config::listener::v3::FilterChain* chain);
 void AddTcpProxy(const std::string& stat_prefix, const std::string& cluster,
                  const std::string& access_log, envoy::config::listener::v3::FilterChain* chain);
 
