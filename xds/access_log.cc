@@ -7,6 +7,7 @@
 #include "envoy/data/accesslog/v3/accesslog.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "xds/file.h"
 #include "xds/formatting.h"
 #include "xds/secret.h"
 
@@ -175,6 +176,8 @@ void ParseSink(AccessLog* out, ParseContext& context) {
     out->sink = AccessLog::Sink::kFile;
     if (!DecodeInto(out->extension, &proto, context)) return;
     out->path = proto.path();
+    const absl::Status writable = CheckWritable(out->path);
+    if (!writable.ok()) context.ErrorAt("path", writable.message());
     out->format = ParseFileFormat(proto, context);
   } else if (type == "envoy.extensions.access_loggers.stream.v3.StdoutAccessLog") {
     ParseStream<loggers::stream::v3::StdoutAccessLog>(AccessLog::Sink::kStdout, out, context);

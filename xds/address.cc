@@ -37,6 +37,9 @@ AddressSpec ParseSocketAddress(const envoy::config::core::v3::SocketAddress& pro
   out.host = proto.address();
   out.port = static_cast<uint16_t>(proto.port_value());
   out.named_port = proto.named_port();
+  if (!proto.named_port().empty()) {
+    context.ErrorAt("named_port", "IP resolver can't handle port specifier type 4");
+  }
   out.resolver_name = proto.resolver_name();
   out.ipv4_compat = proto.ipv4_compat();
   if (!proto.network_namespace_filepath().empty()) {
@@ -123,6 +126,29 @@ TcpKeepalive ParseTcpKeepalive(const envoy::config::core::v3::TcpKeepalive& prot
   return out;
 }
 
+namespace {
+
+// Literal addresses, at most one of each family.
+void CheckSources(const BindConfig& config, ParseContext& context) {
+  std::vector<AddressSpec> all = config.extra_sources;
+  if (config.source.has_value()) all.push_back(*config.source);
+  int v4 = 0;
+  int v6 = 0;
+  for (const AddressSpec& source : all) {
+    const auto address = remora::Address::FromIp(source.host, source.port);
+    if (!address.has_value()) {
+      context.Error(absl::StrCat("malformed IP address: ", source.host));
+      continue;
+    }
+    ++(address->kind() == remora::Address::Kind::kIpv4 ? v4 : v6);
+  }
+  if (v4 > 1 || v6 > 1) {
+    context.Error("upstream binding config has two same IP version source addresses");
+  }
+}
+
+}  // namespace
+
 BindConfig ParseBindConfig(const envoy::config::core::v3::BindConfig& proto,
                            ParseContext& context) {
   BindConfig out;
@@ -139,6 +165,7 @@ BindConfig ParseBindConfig(const envoy::config::core::v3::BindConfig& proto,
     ParseContext::Scope scope(context, "additional_source_addresses", i);
     out.extra_sources.push_back(ParseSocketAddress(proto.additional_source_addresses(i), context));
   }
+  CheckSources(out, context);
   out.freebind = proto.freebind().value();
   for (const auto& option : proto.socket_options()) {
     out.socket_options.push_back(ParseSocketOption(option, context));

@@ -26,6 +26,44 @@ void ParseAll(const char* field, const List& list, std::vector<std::shared_ptr<c
   }
 }
 
+// Of listeners with the same name the first counts, as later ones would be
+// updates of it; two names at one address cannot be.
+void CheckListeners(std::vector<std::shared_ptr<const Listener>>* listeners,
+                    ParseContext& context) {
+  absl::flat_hash_set<std::string> names;
+  absl::flat_hash_set<std::string> addresses;
+  std::vector<std::shared_ptr<const Listener>> kept;
+  for (auto& listener : *listeners) {
+    if (!names.insert(listener->name).second) {
+      context.Warn(absl::StrCat("a second listener named '", listener->name, "' is left out"));
+      continue;
+    }
+    const bool bound = listener->bind_to_port && listener->address.port != 0;
+    if (bound && !addresses.insert(listener->address.ToString()).second) {
+      context.ErrorAt(
+          "listeners",
+          absl::StrCat("error adding listener: '", listener->name, "' has duplicate address '",
+                       listener->address.ToString(), "' as existing listener"));
+    }
+    kept.push_back(std::move(listener));
+  }
+  *listeners = std::move(kept);
+}
+
+void CheckSecretNames(const BootstrapProto& proto, ParseContext& context) {
+  absl::flat_hash_set<std::string> seen;
+  for (int i = 0; i < proto.static_resources().secrets_size(); ++i) {
+    const auto& secret = proto.static_resources().secrets(i);
+    // One name may stand for secrets of different kinds.
+    if (seen.insert(absl::StrCat(static_cast<int>(secret.type_case()), " ", secret.name()))
+            .second) {
+      continue;
+    }
+    ParseContext::Scope scope(context, "secrets", i);
+    context.Error(absl::StrCat("Duplicate static secret name ", secret.name()));
+  }
+}
+
 void ParseStatic(const BootstrapProto& proto, Bootstrap* out, ParseContext& context) {
   ParseContext::Scope scope(context, "static_resources");
   const auto& resources = proto.static_resources();
@@ -40,38 +78,67 @@ void ParseStatic(const BootstrapProto& proto, Bootstrap* out, ParseContext& cont
                                            resources.clusters(i).name(), "'"));
     }
   }
+  CheckSecretNames(proto, context);
   ParseAll("secrets", resources.secrets(), &out->secrets, context);
   ParseAll("clusters", resources.clusters(), &out->clusters, context);
   context.set_known_clusters(&clusters);
   ParseAll("listeners", resources.listeners(), &out->listeners, context);
+  CheckListeners(&out->listeners, context);
   context.set_known_clusters(nullptr);
   context.set_known_secrets(nullptr);
+}
+
+// The listeners' and clusters' own source; a file is read without saying who asks.
+ConfigSource ParseTopSource(const char* field, const envoy::config::core::v3::ConfigSource& proto,
+                            ParseContext& context) {
+  ParseContext::Scope scope(context, field);
+  const bool known = context.node_known();
+  if (proto.has_path() || proto.has_path_config_source()) context.set_node_known(true);
+  ConfigSource out = ParseConfigSource(proto, context);
+  context.set_node_known(known);
+  return out;
 }
 
 void ParseDynamic(const BootstrapProto& proto, Bootstrap* out, ParseContext& context) {
   ParseContext::Scope scope(context, "dynamic_resources");
   const auto& resources = proto.dynamic_resources();
   if (resources.has_lds_config()) {
-    ParseContext::Scope inner(context, "lds_config");
-    out->lds = ParseConfigSource(resources.lds_config(), context);
+    out->lds = ParseTopSource("lds_config", resources.lds_config(), context);
   }
   if (resources.has_cds_config()) {
-    ParseContext::Scope inner(context, "cds_config");
-    out->cds = ParseConfigSource(resources.cds_config(), context);
+    out->cds = ParseTopSource("cds_config", resources.cds_config(), context);
   }
   if (resources.has_ads_config()) {
     ParseContext::Scope inner(context, "ads_config");
     out->ads = ParseApiConfigSource(resources.ads_config(), context);
+    if (out->ads->type == ApiConfigSource::Type::kRest) {
+      context.ErrorAt("api_type", "envoy.config.core.v3.ApiConfigSource type must be of gRPC");
+    }
   }
   if (!resources.lds_resources_locator().empty()) context.NotHonoured("lds_resources_locator");
   if (!resources.cds_resources_locator().empty()) context.NotHonoured("cds_resources_locator");
+}
+
+bool HasCluster(const BootstrapProto& proto, const std::string& name) {
+  for (const auto& cluster : proto.static_resources().clusters()) {
+    if (cluster.name() == name) return true;
+  }
+  return false;
 }
 
 void ParseManager(const BootstrapProto& proto, Bootstrap* out, ParseContext& context) {
   ParseContext::Scope scope(context, "cluster_manager");
   const auto& manager = proto.cluster_manager();
   out->local_cluster_name = manager.local_cluster_name();
+  if (!out->local_cluster_name.empty() && !HasCluster(proto, out->local_cluster_name)) {
+    context.ErrorAt("local_cluster_name",
+                    absl::StrCat("local cluster '", out->local_cluster_name, "' must be defined"));
+  }
   out->outlier_event_log = manager.outlier_detection().event_log_path();
+  if (!out->outlier_event_log.empty()) {
+    const absl::Status writable = CheckWritable(out->outlier_event_log);
+    if (!writable.ok()) context.ErrorAt("outlier_detection", writable.message());
+  }
   if (manager.has_upstream_bind_config()) {
     ParseContext::Scope inner(context, "upstream_bind_config");
     out->upstream_bind = ParseBindConfig(manager.upstream_bind_config(), context);
@@ -91,9 +158,7 @@ void CheckStreams(const Bootstrap& bootstrap, ParseContext& context) {
     }
     return false;
   };
-  bool streams = false;
   const auto check = [&](const char* field, const ApiConfigSource& source) {
-    streams = true;
     std::vector<std::string> names = source.cluster_names;
     for (const GrpcService& service : source.grpc_services) {
       if (!service.cluster.empty()) names.push_back(service.cluster);
@@ -107,19 +172,15 @@ void CheckStreams(const Bootstrap& bootstrap, ParseContext& context) {
   };
   const auto check_source = [&](const char* field, const ConfigSource& source) {
     if (source.kind == ConfigSource::Kind::kApi) check(field, source.api);
-    if (source.kind != ConfigSource::Kind::kAds) return;
-    streams = true;
-    if (!bootstrap.ads.has_value()) {
-      context.ErrorAt(field, "ads is asked for, but ads_config is not set");
+    if (source.kind == ConfigSource::Kind::kAds && !bootstrap.ads.has_value()) {
+      context.Warn(absl::StrCat(field, " asks for ads, but ads_config is not set"));
     }
   };
   if (bootstrap.ads.has_value()) check("dynamic_resources.ads_config", *bootstrap.ads);
   check_source("dynamic_resources.lds_config", bootstrap.lds);
   check_source("dynamic_resources.cds_config", bootstrap.cds);
-  if (streams && (bootstrap.node.id.empty() || bootstrap.node.cluster.empty())) {
-    context.ErrorAt("node",
-                    "node 'id' and 'cluster' are required. Set it either in 'node' config or via "
-                    "--service-node and --service-cluster options.");
+  if (bootstrap.ads.has_value() && !context.node_known()) {
+    context.ErrorAt("dynamic_resources.ads_config", kNodeRequired);
   }
 }
 
@@ -167,6 +228,7 @@ absl::StatusOr<std::shared_ptr<const Bootstrap>> Bootstrap::Parse(const Bootstra
   auto out = std::make_shared<Bootstrap>();
   out->original = SerializeDeterministically(proto);
   out->node = ParseNode(proto.node(), options);
+  context.set_node_known(!out->node.id.empty() && !out->node.cluster.empty());
   ParseRuntime(proto, out.get(), context);
   ParseStatic(proto, out.get(), context);
   ParseDynamic(proto, out.get(), context);

@@ -1,5 +1,7 @@
 #include <algorithm>
+#include <regex>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "envoy/extensions/resource_monitors/downstream_connections/v3/downstream_connections.pb.h"
 #include "xds/bootstrap_parse.h"
@@ -26,6 +28,25 @@ std::vector<StringMatcher> ParseMatchers(const char* field, const List& list,
   return out;
 }
 
+// Tags are cut out by ECMAScript expressions, which know what RE2 does not
+// (Istio sends a look-ahead).
+StatsConfig::Tag ParseTag(const envoy::config::metrics::v3::TagSpecifier& proto,
+                          ParseContext& context) {
+  if (!proto.regex().empty()) {
+    try {
+      std::regex compiled(proto.regex(), std::regex::optimize);
+    } catch (const std::regex_error& error) {
+      context.ErrorAt("regex", absl::StrCat("Invalid regex '", proto.regex(), "': ", error.what()));
+    }
+  } else if (proto.fixed_value().empty() && !absl::StartsWith(proto.tag_name(), "envoy.")) {
+    context.Error(
+        absl::StrCat("No regex specified for tag specifier and no default regex for "
+                     "name: '",
+                     proto.tag_name(), "'"));
+  }
+  return {proto.tag_name(), proto.regex(), proto.fixed_value()};
+}
+
 void ParseBuckets(const StatsProto& proto, StatsConfig* out, ParseContext& context) {
   for (int i = 0; i < proto.histogram_bucket_settings_size(); ++i) {
     ParseContext::Scope scope(context, "histogram_bucket_settings", i);
@@ -46,8 +67,9 @@ void ParseStats(const BootstrapProto& proto, StatsConfig* out, ParseContext& con
   {
     ParseContext::Scope scope(context, "stats_config");
     const StatsProto& stats = proto.stats_config();
-    for (const auto& tag : stats.stats_tags()) {
-      out->tags.push_back({tag.tag_name(), tag.regex(), tag.fixed_value()});
+    for (int i = 0; i < stats.stats_tags_size(); ++i) {
+      ParseContext::Scope item(context, "stats_tags", i);
+      out->tags.push_back(ParseTag(stats.stats_tags(i), context));
     }
     out->use_all_default_tags =
         !stats.has_use_all_default_tags() || stats.use_all_default_tags().value();
@@ -73,6 +95,10 @@ AdminConfig ParseAdmin(const envoy::config::bootstrap::v3::Admin& proto, ParseCo
   if (proto.has_address()) {
     ParseContext::Scope address(context, "address");
     out.address = ParseAddress(proto.address(), context);
+    if (out.address->kind == AddressSpec::Kind::kSocket &&
+        !remora::Address::FromIp(out.address->host, out.address->port).has_value()) {
+      context.Error(absl::StrCat("malformed IP address: ", out.address->host));
+    }
   }
   for (int i = 0; i < proto.access_log_size(); ++i) {
     ParseContext::Scope item(context, "access_log", i);
@@ -127,7 +153,12 @@ void ParseOperation(const BootstrapProto& proto, Bootstrap* out, ParseContext& c
     ParseContext::Scope inner(context, "typed_config");
     out->stats_sinks.push_back(
         ParseExtension(proto.stats_sinks(i).name(), proto.stats_sinks(i).typed_config(), context));
-    context.NotHonoured("");
+    if (out->stats_sinks.back().type_url.empty()) {
+      context.Error(absl::StrCat("Didn't find a registered implementation for '",
+                                 proto.stats_sinks(i).name(), "' with type URL: ''"));
+    } else {
+      context.NotHonoured("");
+    }
   }
   const auto& log = proto.application_log_config().log_format();
   out->log_format_text = log.text_format();

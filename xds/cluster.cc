@@ -1,5 +1,8 @@
 #include "xds/cluster.h"
 
+#include <variant>
+
+#include "absl/strings/str_cat.h"
 #include "xds/cluster_parse.h"
 #include "xds/durations.h"
 #include "xds/type_registry.h"
@@ -43,6 +46,18 @@ void ParseStatistics(const ClusterProto& proto, Cluster* out) {
   out->track_request_response_sizes = proto.track_cluster_stats().request_response_sizes();
 }
 
+// gRPC's health service is asked over HTTP/2.
+void CheckProbes(const Cluster& cluster, ParseContext& context) {
+  for (const HealthCheck& check : cluster.health_checks) {
+    if (std::holds_alternative<GrpcProbe>(check.probe) &&
+        cluster.http.protocol == UpstreamHttpOptions::Protocol::kHttp1) {
+      context.ErrorAt(
+          "health_checks",
+          absl::StrCat(cluster.name, " cluster must support HTTP/2 for gRPC healthchecking"));
+    }
+  }
+}
+
 void WarnOfTheRest(const ClusterProto& proto, ParseContext& context) {
   if (proto.filters_size() != 0) context.NotHonoured("filters");
   if (proto.has_upstream_config()) context.NotHonoured("upstream_config");
@@ -68,6 +83,7 @@ absl::StatusOr<std::shared_ptr<const Cluster>> Cluster::Parse(const ClusterProto
   ParseHealth(proto, out.get(), context);
   ParseHttp(proto, out.get(), context);
   ParseTransports(proto, out.get(), context);
+  CheckProbes(*out, context);
   out->metadata = Metadata::From(proto.metadata());
   out->wait_for_warm_on_init =
       !proto.has_wait_for_warm_on_init() || proto.wait_for_warm_on_init().value();

@@ -129,6 +129,12 @@ void ParseCustomType(const ClusterProto::CustomClusterType& proto, Cluster* out,
     out->aggregate_clusters.assign(aggregate.clusters().begin(), aggregate.clusters().end());
   } else if (config.type_name() == DnsCluster::descriptor()->full_name()) {
     ParseDnsCluster(config, out, context);
+  } else if (proto.name() == "envoy.cluster.static") {
+    out->type = Cluster::Type::kStatic;
+  } else if (proto.name() == "envoy.cluster.strict_dns") {
+    out->type = Cluster::Type::kStrictDns;
+  } else if (proto.name() == "envoy.cluster.logical_dns") {
+    out->type = Cluster::Type::kLogicalDns;
   } else {
     context.Error(
         absl::StrCat("Didn't find a registered cluster factory implementation for name: '",

@@ -79,7 +79,7 @@ health::BreakerLimits ParseLimits(const ThresholdsProto& proto) {
 
 #undef REMORA_TAKE
 
-void ParseBreakers(const ClusterProto& proto, Cluster* out) {
+void ParseBreakers(const ClusterProto& proto, Cluster* out, ParseContext& context) {
   bool seen_default = false;
   bool seen_high = false;
   // Of several for one priority the first counts.
@@ -99,6 +99,11 @@ void ParseBreakers(const ClusterProto& proto, Cluster* out) {
     }
   }
   for (const ThresholdsProto& item : proto.circuit_breakers().per_host_thresholds()) {
+    if (item.has_max_pending_requests() || item.has_max_requests() || item.has_max_retries() ||
+        item.has_max_connection_pools() || item.has_retry_budget() || item.track_remaining()) {
+      context.ErrorAt("circuit_breakers.per_host_thresholds",
+                      "Unsupported field in per_host_thresholds");
+    }
     if (item.priority() != envoy::config::core::v3::HIGH && item.has_max_connections()) {
       out->per_host_max_connections = item.max_connections().value();
     }
@@ -121,7 +126,7 @@ void ParseHealth(const ClusterProto& proto, Cluster* out, ParseContext& context)
     ParseContext::Scope scope(context, "outlier_detection");
     out->outlier = ParseOutlier(proto.outlier_detection(), context);
   }
-  ParseBreakers(proto, out);
+  ParseBreakers(proto, out, context);
 }
 
 }  // namespace remora::xds

@@ -31,11 +31,15 @@ lb::RoundRobinConfig RoundRobin(const Proto& proto) {
 }
 
 template <typename Proto>
-lb::LeastRequestConfig LeastRequest(const Proto& proto) {
+lb::LeastRequestConfig LeastRequest(const Proto& proto, ParseContext& context) {
   lb::LeastRequestConfig out;
   if (proto.has_choice_count()) out.choice_count = proto.choice_count().value();
   if (proto.has_active_request_bias()) {
     out.active_request_bias = proto.active_request_bias().default_value();
+    if (out.active_request_bias < 0) {
+      context.Warn("invalid active request bias supplied, using 1.0");
+      out.active_request_bias = 1.0;
+    }
   }
   out.slow_start = SlowStart(proto.slow_start_config());
   return out;
@@ -104,7 +108,7 @@ bool ParseTyped(const Extension& config, Cluster* out, ParseContext& context) {
   } else if (is(policies::least_request::v3::LeastRequest::descriptor())) {
     policies::least_request::v3::LeastRequest proto;
     DecodeInto(config, &proto, context);
-    lb::LeastRequestConfig least = LeastRequest(proto);
+    lb::LeastRequestConfig least = LeastRequest(proto, context);
     least.full_scan =
         proto.selection_method() == policies::least_request::v3::LeastRequest::FULL_SCAN ||
         proto.enable_full_scan().value();
@@ -175,7 +179,7 @@ void ParseLegacy(const ClusterProto& proto, Cluster* out, ParseContext& context)
       out->policy.algorithm = RoundRobin(proto.round_robin_lb_config());
       break;
     case ClusterProto::LEAST_REQUEST:
-      out->policy.algorithm = LeastRequest(proto.least_request_lb_config());
+      out->policy.algorithm = LeastRequest(proto.least_request_lb_config(), context);
       break;
     case ClusterProto::RANDOM:
       out->policy.algorithm = lb::RandomConfig();
@@ -207,9 +211,11 @@ void ParseLegacy(const ClusterProto& proto, Cluster* out, ParseContext& context)
       context.ErrorAt("load_balancing_policy",
                       "cluster: field load_balancing_policy need to be set");
   }
-  if (hashing.use_hostname_for_hashing && out->type == Cluster::Type::kStatic) {
-    context.ErrorAt("common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing",
-                    "hostnames are hashed in STRICT_DNS clusters only");
+  if (hashing.use_hostname_for_hashing && out->type != Cluster::Type::kStrictDns) {
+    context.ErrorAt(
+        "common_lb_config.consistent_hashing_lb_config.use_hostname_for_hashing",
+        "Cannot use hostname for consistent hashing loadbalancing for cluster types other "
+        "than STRICT_DNS");
   }
 }
 

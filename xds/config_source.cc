@@ -102,9 +102,7 @@ ApiConfigSource ParseApiConfigSource(const ApiProto& proto, ParseContext& contex
     if (out.cluster_names.size() != 1) {
       context.ErrorAt("cluster_names", "REST must name exactly one cluster");
     }
-    if (!proto.has_refresh_delay()) {
-      context.ErrorAt("refresh_delay", "value is required for REST");
-    }
+    context.NotHonoured("api_type: REST");
   } else if (out.grpc_services.empty()) {
     context.ErrorAt("grpc_services", "a gRPC source must name a service");
   } else if (!out.cluster_names.empty()) {
@@ -160,8 +158,11 @@ ConfigSource ParseConfigSource(const envoy::config::core::v3::ConfigSource& prot
     case Proto::CONFIG_SOURCE_SPECIFIER_NOT_SET:
       break;
   }
+  if (out.kind != ConfigSource::Kind::kNone && !context.node_known()) {
+    context.Error(kNodeRequired);
+  }
   if (proto.resource_api_version() == envoy::config::core::v3::V2) {
-    context.ErrorAt("resource_api_version", "V2 resources are not supported");
+    context.Warn("resource_api_version V2 is deprecated and read as V3");
   }
   if (proto.has_initial_fetch_timeout()) {
     out.initial_fetch_timeout = FromProto(proto.initial_fetch_timeout());

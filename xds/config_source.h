@@ -67,6 +67,12 @@ struct ConfigSource {
   explicit operator bool() const { return kind != Kind::kNone; }
 };
 
+// The error of a source when it is not known who asks (ParseContext::node_known).
+inline constexpr char kNodeRequired[] =
+    "node 'id' and 'cluster' are required. Set it either in 'node' config or via --service-node "
+    "and "
+    "--service-cluster options.";
+
 ConfigSource ParseConfigSource(const envoy::config::core::v3::ConfigSource& proto,
                                ParseContext& context);
 ApiConfigSource ParseApiConfigSource(const envoy::config::core::v3::ApiConfigSource& proto,

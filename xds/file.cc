@@ -34,4 +34,15 @@ absl::StatusOr<std::string> ReadFile(const std::string& path) {
   return bytes;
 }
 
+absl::Status CheckWritable(const std::string& path) {
+  const int fd = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_CLOEXEC, 0644);
+  if (fd >= 0) {
+    close(fd);
+  } else if (errno != ENXIO) {  // a pipe without a reader, a socket
+    return absl::InvalidArgumentError(
+        absl::StrCat("unable to open file '", path, "': ", strerror(errno)));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace remora::xds

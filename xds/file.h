@@ -11,6 +11,10 @@ namespace remora::xds {
 // do. Blocks.
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 
+// Whether a log can be written there; the file is made if it is not there, so
+// that a bad path is a bad configuration.
+absl::Status CheckWritable(const std::string& path);
+
 }  // namespace remora::xds
 
 #endif  // REMORA_XDS_FILE_H_

@@ -6,6 +6,7 @@
 #include "envoy/config/core/v3/health_check.pb.h"
 #include "envoy/extensions/health_check/event_sinks/file/v3/file.pb.h"
 #include "xds/durations.h"
+#include "xds/file.h"
 
 namespace remora::xds {
 namespace {
@@ -137,6 +138,7 @@ void ParseEvents(const Proto& proto, HealthCheck* out, ParseContext& context) {
       context.Error(absl::StrCat("health check event sink ", sink.type_url, " is not supported"));
     }
   }
+  if (!out->event_log_path.empty()) context.Error(CheckWritable(out->event_log_path));
   out->always_log_failures = proto.always_log_health_check_failures();
   out->always_log_success = proto.always_log_health_check_success();
   if (proto.has_event_service()) context.NotHonoured("event_service");

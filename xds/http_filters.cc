@@ -88,6 +88,10 @@ std::vector<HttpFilterConfig> ParseHttpFilters(
       context.Error(absl::StrCat("Error: terminal filter named ", filter.name,
                                  " must be the last filter in a http filter chain."));
     }
+    if (filter.is_router && filter.disabled) {
+      context.Error(absl::StrCat("Error: the last (terminal) filter (", filter.name,
+                                 ") in the chain cannot be disabled by default."));
+    }
     if (!filter.is_router && last) {
       context.Error(absl::StrCat("Error: non-terminal filter named ", filter.name,
                                  " is the last filter in a http filter "

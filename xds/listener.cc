@@ -72,9 +72,7 @@ class Listener::Parser {
   void ParseAddresses(const ListenerProto& proto) {
     if (proto.has_internal_listener()) {
       listener_.kind = Kind::kInternal;
-      if (proto.has_address()) {
-        context_.ErrorAt("address", "internal_listener must not have an address");
-      }
+      context_.ErrorAt("internal_listener", "is not supported");
       return;
     }
     if (proto.has_api_listener()) {

@@ -52,6 +52,9 @@ void FillDuration(const ConfigNode& node, Message* message, ParseContext& contex
                                node.text.empty() ? "" : ", got ", node.text));
     return;
   }
+  if (seconds < 0 || nanos < 0) {
+    return context.Error("Invalid duration: Expected positive duration");
+  }
   SetSecondsAndNanos(seconds, nanos, message);
 }
 

@@ -102,6 +102,9 @@ class ParseContext {
   // says.
   void SealSyntaxErrors() { sealed_ = errors_.size(); }
 
+  // Whether we know who we are: without, nothing can be subscribed to.
+  void set_node_known(bool known) { node_known_ = known; }
+  bool node_known() const { return node_known_; }
   // Names that may be referred to: clusters of static routes, static secrets.
   // Null: not checked here. Must outlive the context.
   void set_known_clusters(const absl::flat_hash_set<std::string>* names) {
@@ -122,6 +125,7 @@ class ParseContext {
   int unknown_fields_are_errors_ = -1;
   size_t unknown_field_count_ = 0;
   size_t sealed_ = 0;
+  bool node_known_ = true;
   std::string path_;
   std::vector<Finding> errors_;
   std::vector<Finding> warnings_;

@@ -88,17 +88,9 @@ void ParseHostPredicate(const Proto::RetryHostPredicate& proto, RetryPolicy* out
                         ParseContext& context) {
   const Extension extension = ParseExtension(proto.name(), proto.typed_config(), context);
   const absl::string_view type = extension.type_name();
-  // Older control planes give these two by name alone.
-  const absl::string_view name = type.empty() ? proto.name() : type;
-  if (name ==
-          "envoy.extensions.retry.host.previous_hosts.v3."
-          "PreviousHostsPredicate" ||
-      name == "envoy.retry_host_predicates.previous_hosts") {
+  if (type == "envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate") {
     out->avoid_previous_hosts = true;
-  } else if (name ==
-                 "envoy.extensions.retry.host.omit_canary_hosts.v3."
-                 "OmitCanaryHostsPredicate" ||
-             name == "envoy.retry_host_predicates.omit_canary_hosts") {
+  } else if (type == "envoy.extensions.retry.host.omit_canary_hosts.v3.OmitCanaryHostsPredicate") {
     out->omit_canary_hosts = true;
   } else if (type ==
              "envoy.extensions.retry.host.omit_host_metadata.v3."
@@ -109,7 +101,8 @@ void ParseHostPredicate(const Proto::RetryHostPredicate& proto, RetryPolicy* out
       out->omit_host_metadata = Metadata::From(config.metadata_match());
     }
   } else {
-    context.Error(absl::StrCat("retry host predicate ", name, " is not supported"));
+    context.Error(absl::StrCat("Didn't find a registered implementation for '", proto.name(),
+                               "' with type URL: '", type, "'"));
   }
 }
 

@@ -100,6 +100,9 @@ void ParseVirtualClusters(const VirtualHostProto& proto, VirtualHost* out, Parse
     ParseContext::Scope scope(context, "virtual_clusters", i);
     VirtualCluster cluster;
     cluster.name = proto.virtual_clusters(i).name();
+    if (proto.virtual_clusters(i).headers().empty()) {
+      context.Error("virtual clusters must define 'headers'");
+    }
     for (const auto& header : proto.virtual_clusters(i).headers()) {
       absl::StatusOr<HeaderMatcher> matcher = HeaderMatcher::Parse(header);
       if (matcher.ok()) {

@@ -64,7 +64,13 @@ void Unwrap(PerFilterConfig* out, ParseContext& context) {
   out->is_optional = wrapper.is_optional();
   out->disabled = wrapper.disabled();
   out->enabled = !wrapper.disabled();
-  if (!wrapper.has_config()) return;
+  if (!wrapper.has_config()) {
+    if (!wrapper.disabled()) {
+      context.Error(
+          "Empty route/virtual host per filter configuration; it has to hold config or disabled");
+    }
+    return;
+  }
   ParseContext::Scope scope(context, "config");
   out->config = ParseExtension("", wrapper.config(), context);
 }

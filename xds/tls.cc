@@ -34,12 +34,13 @@ void ParseParameters(const tls::TlsParameters& proto, CommonTls* out, ParseConte
   out->min_version = VersionFrom(proto.tls_minimum_protocol_version());
   out->max_version = VersionFrom(proto.tls_maximum_protocol_version());
   if (out->max_version != TlsVersion::kAuto && out->min_version > out->max_version) {
-    context.Error("the minimum version is above the maximum");
+    context.Warn("the minimum version is above the maximum: no handshake will succeed");
   }
   out->cipher_suites.assign(proto.cipher_suites().begin(), proto.cipher_suites().end());
   out->ecdh_curves.assign(proto.ecdh_curves().begin(), proto.ecdh_curves().end());
   out->signature_algorithms.assign(proto.signature_algorithms().begin(),
                                    proto.signature_algorithms().end());
+  CheckTlsParameters(*out, context);
   for (const auto policy : proto.compliance_policies()) {
     if (policy == tls::TlsParameters::FIPS_202205) {
       out->fips_policy = true;
@@ -112,6 +113,7 @@ CommonTls ParseCommon(const tls::CommonTlsContext& proto, ParseContext& context)
   ParseCertificates(proto, &out, context);
   ParseValidation(proto, &out, context);
   for (const std::string& protocol : proto.alpn_protocols()) {
+    if (protocol.empty() && proto.alpn_protocols_size() == 1) break;  // as none
     if (protocol.empty() || protocol.size() > 255) {
       context.ErrorAt("alpn_protocols", "Invalid ALPN protocol string");
     }

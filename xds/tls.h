@@ -50,6 +50,9 @@ struct CommonTls {
   bool NeedsSecrets() const { return !certificate_refs.empty() || validation_ref.has_value(); }
 };
 
+// Whether BoringSSL knows the cipher suites, curves and signature algorithms.
+void CheckTlsParameters(const CommonTls& tls, ParseContext& context);
+
 struct DownstreamTls {
   enum class OcspPolicy { kLenient, kStrict, kMust };
 

@@ -39,10 +39,23 @@ void Report(const Message& message, ParseContext& context) {
   }
 }
 
+// Nothing in the API has a use for negative times.
+void CheckDuration(const Message& message, ParseContext& context) {
+  const auto* reflection = message.GetReflection();
+  const auto* type = message.GetDescriptor();
+  if (reflection->GetInt64(message, type->FindFieldByNumber(1)) < 0 ||
+      reflection->GetInt32(message, type->FindFieldByNumber(2)) < 0) {
+    context.Error("Invalid duration: Expected positive duration");
+  }
+}
+
 }  // namespace
 
 void CheckUnknownFields(const Message& message, ParseContext& context) {
   Report(message, context);
+  if (message.GetDescriptor()->full_name() == "google.protobuf.Duration") {
+    return CheckDuration(message, context);
+  }
   const auto* reflection = message.GetReflection();
   std::vector<const FieldDescriptor*> fields;
   reflection->ListFields(message, &fields);

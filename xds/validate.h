@@ -20,6 +20,7 @@ void Validate(const google::protobuf::Message& message, ParseContext& context);
 // Finds fields that this build does not know, by number. They are errors where
 // the context says so, and always inside messages where ignoring one would
 // change who is matched or trusted (matches, RBAC, TLS, retries).
+// Negative durations, which no field allows, are errors too.
 void CheckUnknownFields(const google::protobuf::Message& message, ParseContext& context);
 
 }  // namespace remora::xds

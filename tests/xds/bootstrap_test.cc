@@ -205,8 +205,26 @@ TEST(BootstrapLoading, StreamsNeedANodeAndAClusterThatIsThere) {
   const auto errors = Errors(
       "dynamic_resources: {lds_config: {ads: {}}, ads_config: {api_type: GRPC, grpc_services: "
       "[{envoy_grpc: {cluster_name: xds}}]}}");
-  EXPECT_THAT(errors, ElementsAre(HasSubstr("'xds' does not exist"),
-                                  HasSubstr("node 'id' and 'cluster' are required")));
+  EXPECT_THAT(errors, ElementsAre(HasSubstr("lds_config: node 'id' and 'cluster' are required"),
+                                  HasSubstr("'xds' does not exist"),
+                                  HasSubstr("ads_config: node 'id' and 'cluster' are required")));
+}
+
+TEST(BootstrapLoading, ListenersThatCannotBeSideBySide) {
+  const auto with = [](const std::string& name, int port) {
+    return absl::StrCat("{name: ", name,
+                        ", address: {socket_address: {address: 127.0.0.1, "
+                        "port_value: ",
+                        port, "}}, filter_chains: [{}]}");
+  };
+  EXPECT_THAT(Errors(absl::StrCat("static_resources: {listeners: [", with("a", 1), ", ",
+                                  with("b", 1), "]}")),
+              ElementsAre(HasSubstr("'b' has duplicate address '127.0.0.1:1'")));
+  const auto same =
+      Load(absl::StrCat("static_resources: {listeners: [", with("a", 1), ", ", with("a", 2), "]}"));
+  ASSERT_TRUE(same.ok()) << same.status();
+  ASSERT_THAT((*same)->listeners, SizeIs(1));
+  EXPECT_EQ((*same)->listeners[0]->address.port, 1);
 }
 
 // The shape of what Consul's launcher writes: JSON, one object for a list, delta ADS, a token.

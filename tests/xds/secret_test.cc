@@ -156,7 +156,23 @@ TEST(TlsParsing, WhatCannotBeIsRefused) {
                                   "tls_maximum_protocol_version: TLSv1_2}, custom_handshaker: "
                                   "{name: x, typed_config: {}}"))
                   .errors,
-              ElementsAre(HasSubstr("minimum version is above"), HasSubstr("custom_handshaker")));
+              ElementsAre(HasSubstr("custom_handshaker")));
+}
+
+TEST(TlsParsing, WhatBoringSslDoesNotKnowIsRefused) {
+  const std::string certificate =
+      absl::StrCat("tls_certificates: [", Certificate(kCertificateOne, kKeyOne), "], ");
+  EXPECT_THAT(Server(absl::StrCat(certificate,
+                                  "tls_params: {cipher_suites: [ECDHE-RSA-AES128-GCM-SHA256, "
+                                  "NOPE], ecdh_curves: [NOPE], signature_algorithms: [NOPE]}"))
+                  .errors,
+              ElementsAre(HasSubstr("tried individually: NOPE"), HasSubstr("ECDH curves NOPE"),
+                          HasSubstr("signature algorithms NOPE")));
+  EXPECT_NE(Server(absl::StrCat(certificate,
+                                "tls_params: {cipher_suites: ['[ECDHE-ECDSA-AES128-GCM-SHA256|"
+                                "ECDHE-ECDSA-CHACHA20-POLY1305]'], ecdh_curves: [X25519, P-256]}"))
+                .value,
+            nullptr);
 }
 
 TEST(TlsParsing, EqualContextsHaveEqualKeys) {
