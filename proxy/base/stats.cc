@@ -1,6 +1,7 @@
 #include "proxy/base/stats.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <utility>
 
@@ -8,6 +9,17 @@
 
 namespace remora::proxy {
 namespace {
+
+// 10^0 to 10^15.
+constexpr auto kPowers = [] {
+  std::array<uint64_t, Histogram::kDecades> powers{};
+  uint64_t power = 1;
+  for (uint64_t& entry : powers) {
+    entry = power;
+    power *= 10;
+  }
+  return powers;
+}();
 
 constexpr int kCodeFirst = 100;
 constexpr int kCodeCount = 500;
@@ -49,13 +61,9 @@ void Histogram::Record(uint64_t value) {
     return;
   }
   int decade = 0;
-  uint64_t scale = 1;
-  while (decade < kDecades - 1 && value / scale >= 10) {
-    scale *= 10;
-    ++decade;
-  }
+  while (decade < kDecades - 1 && value >= kPowers[decade + 1]) ++decade;
   // Two leading digits, 10 to 99: 90 buckets a decade.
-  const uint64_t digits = scale == 1 ? value * 10 : value / (scale / 10);
+  const uint64_t digits = decade == 0 ? value * 10 : value / kPowers[decade - 1];
   Decade* cells = decades_[decade].load(std::memory_order_relaxed);
   if (cells == nullptr) {
     cells = new Decade;
@@ -166,9 +174,71 @@ void ForEachCell(const std::vector<StatCell*>& arrays, size_t stat, Fn&& fn) {
   for (StatCell* cells : arrays) fn(cells[stat]);
 }
 
+// One statistic of one block, summed over the arrays of the threads that touched it.
+class StatReader {
+ public:
+  using Offsets = absl::flat_hash_map<std::string, uint64_t>;
+  StatReader(const StatStore::Visitor& visitor, const Offsets& offsets) : visitor_(visitor), offsets_(offsets) {}
+
+  void Read(const StatBlock& block, size_t index, const std::vector<StatCell*>& arrays) const {
+    const StatDef& def = block.schema[index];
+    switch (def.kind) {
+      case StatKind::kCounter:
+        if (visitor_.counter) Counter(absl::StrCat(block.prefix, def.name), Total(arrays, index));
+        break;
+      case StatKind::kGauge:
+        if (!visitor_.gauge) break;
+        visitor_.gauge(absl::StrCat(block.prefix, def.name), Total(arrays, index), !arrays.empty());
+        break;
+      case StatKind::kHistogram:
+        if (visitor_.histogram) ReadHistogram(absl::StrCat(block.prefix, def.name), index, arrays);
+        break;
+      case StatKind::kCodes:
+        if (visitor_.counter) ReadCodes(absl::StrCat(block.prefix, def.name), index, arrays);
+        break;
+    }
+  }
+
+ private:
+  static uint64_t Total(const std::vector<StatCell*>& arrays, size_t index) {
+    uint64_t total = 0;
+    ForEachCell(arrays, index, [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
+    return total;
+  }
+
+  // Counters since the last reset.
+  void Counter(const std::string& name, uint64_t total) const {
+    const auto offset = offsets_.find(name);
+    visitor_.counter(name, offset == offsets_.end() ? total : total - offset->second, total > 0);
+  }
+
+  void ReadHistogram(const std::string& name, size_t index, const std::vector<StatCell*>& arrays) const {
+    Histogram::Sum sum;
+    ForEachCell(arrays, index, [&](StatCell& cell) {
+      if (const auto* histogram = PointerIn<Histogram>(cell)) histogram->AddTo(sum);
+    });
+    visitor_.histogram(name, sum);
+  }
+
+  void ReadCodes(const std::string& name, size_t index, const std::vector<StatCell*>& arrays) const {
+    for (int code = 0; code < kCodeCount; ++code) {
+      uint64_t total = 0;
+      ForEachCell(arrays, index, [&](StatCell& cell) {
+        const auto* codes = PointerIn<CodeCells>(cell);
+        if (codes != nullptr) total += codes->counts[code].load(std::memory_order_relaxed);
+      });
+      if (total > 0) Counter(absl::StrCat(name, code + kCodeFirst), total);
+    }
+  }
+
+  const StatStore::Visitor& visitor_;
+  const Offsets& offsets_;
+};
+
 }  // namespace
 
 void StatStore::Visit(const Visitor& visitor) const {
+  const StatReader reader(visitor, counter_offsets_);
   std::vector<StatCell*> arrays;
   for (const auto& block : blocks_) {
     arrays.clear();
@@ -178,53 +248,7 @@ void StatStore::Visit(const Visitor& visitor) const {
       StatCell* cells = page->entries[block->index % StatSlab::kPage].load(std::memory_order_acquire);
       if (cells != nullptr) arrays.push_back(cells);
     }
-    for (size_t i = 0; i < block->schema.size(); ++i) {
-      const StatDef& def = block->schema[i];
-      const auto name = [&] { return absl::StrCat(block->prefix, def.name); };
-      uint64_t total = 0;
-      switch (def.kind) {
-        case StatKind::kCounter:
-        case StatKind::kRareCounter: {
-          if (!visitor.counter) break;
-          ForEachCell(arrays, i, [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
-          if (total == 0 && def.kind == StatKind::kRareCounter) break;
-          const std::string full = name();
-          const auto offset = counter_offsets_.find(full);
-          visitor.counter(full, offset == counter_offsets_.end() ? total : total - offset->second, total > 0);
-          break;
-        }
-        case StatKind::kGauge:
-          if (!visitor.gauge) break;
-          ForEachCell(arrays, i, [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
-          visitor.gauge(name(), total, !arrays.empty());
-          break;
-        case StatKind::kHistogram: {
-          if (!visitor.histogram) break;
-          Histogram::Sum sum;
-          ForEachCell(arrays, i, [&](StatCell& cell) {
-            if (const auto* histogram = PointerIn<Histogram>(cell)) histogram->AddTo(sum);
-          });
-          visitor.histogram(name(), sum);
-          break;
-        }
-        case StatKind::kCodes: {
-          if (!visitor.counter) break;
-          for (int code = 0; code < kCodeCount; ++code) {
-            total = 0;
-            ForEachCell(arrays, i, [&](StatCell& cell) {
-              if (const auto* codes = PointerIn<CodeCells>(cell)) {
-                total += codes->counts[code].load(std::memory_order_relaxed);
-              }
-            });
-            if (total == 0) continue;
-            const std::string full = absl::StrCat(name(), code + kCodeFirst);
-            const auto offset = counter_offsets_.find(full);
-            visitor.counter(full, offset == counter_offsets_.end() ? total : total - offset->second, true);
-          }
-          break;
-        }
-      }
-    }
+    for (size_t i = 0; i < block->schema.size(); ++i) reader.Read(*block, i, arrays);
   }
   if (visitor.text) {
     for (const auto& [name, value] : texts_) visitor.text(name, value);

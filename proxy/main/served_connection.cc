@@ -118,12 +118,13 @@ void ServedConnection::Dispatch() {
     connection_->SetTransport(MakeServerTls(chain_->tls, *world.stats));
   }
   if (chain_->http != nullptr) {
-    http_ = std::make_unique<HttpConnection>(world.http, chain_->http, std::move(connection_), this);
+    http_ = std::make_unique<HttpConnection>(world.http, chain_->http, std::move(connection_),
+                                             static_cast<HttpConnectionOwner*>(this));
     http_->Start(false);
     if (drain_.active) http_->StartDrain();
     return;
   }
-  tcp_ = TcpSession::Start(std::move(connection_), chain_->tcp, &world.http->view(), this);
+  tcp_ = TcpSession::Start(std::move(connection_), false, chain_->tcp, &world.http->view(), this);
 }
 
 bool ServedConnection::ShouldDrain() {
