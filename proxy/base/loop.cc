@@ -1,5 +1,6 @@
 #include "proxy/base/loop.h"
 
+#include <assert.h>
 #include <time.h>
 #include <uv.h>
 
@@ -70,6 +71,7 @@ int64_t Loop::system_now_ns() {
 }
 
 void Loop::AtEndOfTurn(TurnItem* item) {
+  assert(OnThread());
   if (item->queued()) return;
   TurnItem* head = anchor_.get();
   item->prev_ = head->prev_;

@@ -134,7 +134,6 @@ void TimerWheel::Advance() {
       Unlink(timer);
       timer->callback_(timer->owner_);
     }
-    if (slots_[0][slot] == nullptr) ++current_ms_;
   }
   current_ms_ = std::max(current_ms_, now);
   firing_ = false;

@@ -21,6 +21,9 @@ class ByteStreamEvents {
   virtual void OnReadable() = 0;
   // Also: a connect ended, one way or the other.
   virtual void OnWritable() = 0;
+  // While readable was not watched: the peer closed or broke the stream. Told once; unread bytes can
+  // still be read.
+  virtual void OnPeerGone() {}
 
  protected:
   ~ByteStreamEvents() = default;
@@ -35,13 +38,16 @@ class ByteStream {
 
   // Events from now on; nothing is watched yet.
   virtual void Attach(ByteStreamEvents* events) = 0;
-  // Level-triggered interest. Changing it within a turn costs nothing until the turn ends.
+  // Level-triggered interest; the peer's close is watched for in any case. Changing it within a turn costs nothing until the turn ends.
   virtual void Watch(bool readable, bool writable) = 0;
 
   // A connect is under way; WatchWrite tells when it ended.
   virtual bool connecting() const = 0;
   // Ends connecting: 0, or the errno of the failure.
   virtual int FinishConnect() = 0;
+
+  // The errno of a stream that is broken, 0 while it is not; resets it (SO_ERROR).
+  virtual int PendingError() { return 0; }
 
   // One system call. Reads about `wish` bytes at most.
   virtual IoResult Read(Body& into, size_t wish) = 0;

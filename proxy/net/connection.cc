@@ -132,6 +132,16 @@ void Connection::OnReadable() {
   if (ReadOnce()) Deliver();
 }
 
+void Connection::OnPeerGone() {
+  if (closed_ || stream_->connecting()) return;
+  const int error = stream_->PendingError();
+  if (error != 0) {
+    Fail(error);
+    return;
+  }
+  if (events_ != nullptr && !read_eof_) events_->OnPeerGone();
+}
+
 bool Connection::ReadOnce() {
   Body& target = raw_ ? input_ : wire_in_;
   const IoResult result = stream_->Read(target, read_limit());
@@ -327,6 +337,10 @@ void Connection::CloseAfterFlush(int64_t delay_ms) {
 
 void Connection::Close(bool reset) {
   if (closed_) return;
+  if (!reset && !raw_ && handshake_seen_ && !write_closed_ && wire_out_.empty()) {
+    transport_->CloseSending(wire_out_);
+    if (!wire_out_.empty()) stream_->Write(wire_out_);
+  }
   stream_->Close(reset);
   End(CloseKind::kLocal, reset);
 }

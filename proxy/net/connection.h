@@ -34,6 +34,9 @@ class ConnectionEvents {
   virtual void OnOutputDrained() = 0;
   // Everything given to output() is in the kernel.
   virtual void OnOutputEmpty() {}
+  // The peer closed its sending side (or all of the stream) while reading was paused: an OnData with
+  // eof will follow once reading goes on. A reset is told by OnClosed instead. At most once.
+  virtual void OnPeerGone() {}
   // The connection is over; the last call. `reset`: it ended by an error (RST, failed write, failed
   // handshake), not by an orderly close.
   virtual void OnClosed(CloseKind kind, bool reset) = 0;
@@ -79,7 +82,7 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   size_t unsent() const;
 
   // Reasons to stop reading; reading goes on when no reason is left.
-  enum PauseReason : uint8_t { kPauseUser = 1, kPausePeer = 2, kPauseLimit = 4 };
+  enum PauseReason : uint8_t { kPauseUser = 1, kPausePeer = 2 };
   void PauseReading(PauseReason reason);
   void ResumeReading(PauseReason reason);
   // Calls OnData at the end of this turn although nothing new arrived (input() was left over).
@@ -102,6 +105,7 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   // ByteStreamEvents
   void OnReadable() override;
   void OnWritable() override;
+  void OnPeerGone() override;
   void RunAtEndOfTurn() override;
 
   void FinishConnect();
@@ -118,7 +122,13 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   void UpdateWatch();
   void Fail(int error);
   void End(CloseKind kind, bool reset);
-  bool reading() const { return started_ && connected_wire_ && !read_eof_ && (paused_ == 0 || lingering_ || !handshake_seen_); }
+  bool reading() const {
+    if (!started_ || !connected_wire_ || read_eof_) return false;
+    if (lingering_ || !begun_ || (!raw_ && !handshake_seen_)) return true;
+    return paused_ == 0 && !input_full();
+  }
+  // More is not taken in before the user took some out.
+  bool input_full() const { return buffer_limit_ > 0 && input_.size() >= buffer_limit_; }
   size_t read_limit() const;
 
   Loop* loop_;

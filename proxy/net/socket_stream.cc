@@ -9,6 +9,7 @@
 #include <uv.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace remora::proxy {
 namespace {
@@ -30,7 +31,7 @@ class SocketStream final : public ByteStream {
 
   void Watch(bool readable, bool writable) override {
     if (fd_ < 0) return;
-    const int wanted = (readable ? UV_READABLE : 0) | (writable ? UV_WRITABLE : 0);
+    const int wanted = (readable ? UV_READABLE : gone_told_ ? 0 : UV_DISCONNECT) | (writable ? UV_WRITABLE : 0);
     if (wanted == watched_) return;
     watched_ = wanted;
     if (wanted == 0) {
@@ -43,10 +44,14 @@ class SocketStream final : public ByteStream {
   bool connecting() const override { return connecting_; }
 
   int FinishConnect() override {
+    connecting_ = false;
+    return PendingError();
+  }
+
+  int PendingError() override {
     int error = 0;
     socklen_t size = sizeof(error);
     if (getsockopt(fd_, SOL_SOCKET, SO_ERROR, &error, &size) != 0) error = errno;
-    connecting_ = false;
     return error;
   }
 
@@ -67,6 +72,7 @@ class SocketStream final : public ByteStream {
       read_size_ = result.again ? 1 : kMostReadVectors * Body::kBlockSize;
     } else if (got == 0) {
       result.eof = true;
+      gone_told_ = true;
     } else if (error == EAGAIN || error == EINTR) {
       result.again = true;
     } else {
@@ -124,17 +130,25 @@ class SocketStream final : public ByteStream {
     auto* self = static_cast<SocketStream*>(poll->data);
     if (status < 0) {
       // libuv stopped watching a broken descriptor; the next read or write says what happened.
-      self->watched_ = 0;
-      if (self->connecting_) {
+      const int watched = std::exchange(self->watched_, 0);
+      if (self->connecting_ || (watched & (UV_WRITABLE | UV_READABLE)) == UV_WRITABLE) {
         self->events_->OnWritable();
-      } else {
+      } else if (watched & UV_READABLE) {
         self->events_->OnReadable();
+      } else {
+        self->gone_told_ = true;
+        self->events_->OnPeerGone();
       }
       return;
     }
-    if (events & UV_WRITABLE) self->events_->OnWritable();
-    // The writing side may have closed the stream.
-    if (poll->data != nullptr && (events & UV_READABLE) && self->fd_ >= 0) self->events_->OnReadable();
+    if ((events & UV_DISCONNECT) && !self->gone_told_) {
+      self->gone_told_ = true;
+      self->Watch(false, self->watched_ & UV_WRITABLE);
+      self->events_->OnPeerGone();
+    }
+    // Each call may close the stream.
+    if ((events & UV_WRITABLE) && self->fd_ >= 0) self->events_->OnWritable();
+    if ((events & UV_READABLE) && self->fd_ >= 0) self->events_->OnReadable();
   }
 
   template <typename Fn>
@@ -148,6 +162,7 @@ class SocketStream final : public ByteStream {
   int fd_;
   bool connecting_;
   int watched_ = 0;
+  bool gone_told_ = false;
   size_t read_size_ = 1;
   uv_poll_t* poll_;
   ByteStreamEvents* events_ = nullptr;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "proxy/net/tls_stats.h"
 
 namespace remora::proxy {
 namespace {
@@ -31,7 +32,7 @@ std::shared_ptr<ClusterShared> MakeShared(const xds::Cluster& config, StatStore&
   const bool tls = is_tls(config.transport) ||
                    std::any_of(config.transport_matches.begin(), config.transport_matches.end(),
                                [&](const auto& match) { return is_tls(match.transport); });
-  if (tls) shared->tls = stats.Register(absl::StrCat(prefix, "ssl."), ClusterTlsStatSchema());
+  if (tls) shared->tls = RegisterTlsStats(stats, prefix);
   return shared;
 }
 

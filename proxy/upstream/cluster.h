@@ -43,7 +43,7 @@ struct ClusterShared {
   const StatBlock* external = nullptr;  // AnswerStat
   const StatBlock* canary = nullptr;    // AnswerStat
   const StatBlock* retry = nullptr;     // AnswerStat
-  const StatBlock* tls = nullptr;       // ClusterTlsStat; null without TLS
+  const StatBlock* tls = nullptr;       // TlsStat; null without TLS
   const StatBlock* breakers_default = nullptr;  // BreakerStat
   const StatBlock* breakers_high = nullptr;     // BreakerStat
 };

@@ -48,15 +48,6 @@ constexpr StatDef kBreakerStats[] = {
 };
 constexpr size_t kBreakerStatsAlways = 5;
 
-constexpr StatDef kTlsStats[] = {
-    {"connection_error", StatKind::kCounter},      {"fail_verify_cert_hash", StatKind::kCounter},
-    {"fail_verify_error", StatKind::kCounter},     {"fail_verify_no_cert", StatKind::kCounter},
-    {"fail_verify_san", StatKind::kCounter},       {"handshake", StatKind::kCounter},
-    {"no_certificate", StatKind::kCounter},        {"ocsp_staple_failed", StatKind::kCounter},
-    {"ocsp_staple_omitted", StatKind::kCounter},   {"ocsp_staple_requests", StatKind::kCounter},
-    {"ocsp_staple_responses", StatKind::kCounter}, {"session_reused", StatKind::kCounter},
-};
-
 // The enums list the classes one after the other, so the class is an offset.
 template <typename Enum>
 void Count(const StatScope<Enum>& scope, int status, Enum completed, Enum first_class, Enum code) {
@@ -76,7 +67,6 @@ StatSchema BreakerStatSchema(bool track_remaining) {
   const StatSchema all = kBreakerStats;
   return track_remaining ? all : all.first(kBreakerStatsAlways);
 }
-StatSchema ClusterTlsStatSchema() { return kTlsStats; }
 
 void CountAnswer(const StatScope<ClusterStat>& scope, int status) {
   Count(scope, status, ClusterStat::kRqCompleted, ClusterStat::kRq1xx, ClusterStat::kRqCode);

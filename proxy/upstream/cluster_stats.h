@@ -172,23 +172,6 @@ enum class BreakerStat : uint16_t {
 };
 StatSchema BreakerStatSchema(bool track_remaining);
 
-// "cluster.NAME.ssl.": the client side's handshakes.
-enum class ClusterTlsStat : uint16_t {
-  kConnectionError,
-  kFailVerifyCertHash,
-  kFailVerifyError,
-  kFailVerifyNoCert,
-  kFailVerifySan,
-  kHandshake,
-  kNoCertificate,
-  kOcspStapleFailed,
-  kOcspStapleOmitted,
-  kOcspStapleRequests,
-  kOcspStapleResponses,
-  kSessionReused,
-};
-StatSchema ClusterTlsStatSchema();
-
 // Counts one answer: completed, class, code.
 void CountAnswer(const StatScope<ClusterStat>& scope, int status);
 void CountAnswer(const StatScope<AnswerStat>& scope, int status);

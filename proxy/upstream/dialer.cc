@@ -52,7 +52,7 @@ class SocketsDialer final : public Dialer {
       return nullptr;
     }
     std::unique_ptr<Transport> transport =
-        tls ? MakeClientTls(target.transport.tls, nullptr, {target.sni, target.alpn}) : MakeRawTransport();
+        tls ? MakeClientTls(target.transport.tls, target.stats, {target.sni, target.alpn}) : MakeRawTransport();
     auto connection = std::make_unique<Connection>(&loop, std::move(stream), std::move(transport),
                                                    target.cluster.config->per_connection_buffer_limit);
     connection->info().direct_remote = connection->info().remote = to;

@@ -22,6 +22,8 @@ struct DialTarget {
   absl::string_view sni;
   // Offered by ALPN unless the TLS settings name others.
   absl::Span<const absl::string_view> alpn;
+  // The calling thread's, for the handshake's counts; null: it is not counted.
+  StatSlab* stats = nullptr;
 };
 
 // Plug point: how upstream connections come to be. The sockets' one is the default; tests put

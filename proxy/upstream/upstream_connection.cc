@@ -77,7 +77,8 @@ void UpstreamConnection::Dial() {
   }
   connect_start_ns_ = view().loop().now_ns();
   const DialTarget target{*pool_->host().host, view().cluster(),
-                          view().transport(pool_->transport()), pool_->sni(), alpn};
+                          view().transport(pool_->transport()), pool_->sni(), alpn,
+                          &view().owner().stats()};
   connection_ = view().owner().dialer().Dial(view().loop(), target, &failure_reason_);
   if (connection_ == nullptr) {
     connect_timer_.Start(0);
