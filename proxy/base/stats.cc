@@ -186,6 +186,10 @@ class StatReader {
       case StatKind::kCounter:
         if (visitor_.counter) Counter(absl::StrCat(block.prefix, def.name), Total(arrays, index));
         break;
+      case StatKind::kRareCounter:
+        if (!visitor_.counter || Total(arrays, index) == 0) break;
+        Counter(absl::StrCat(block.prefix, def.name), Total(arrays, index));
+        break;
       case StatKind::kGauge:
         if (!visitor_.gauge) break;
         visitor_.gauge(absl::StrCat(block.prefix, def.name), Total(arrays, index), !arrays.empty());
