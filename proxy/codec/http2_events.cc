@@ -38,6 +38,9 @@ int Http2Session::OnBeginFrame(const nghttp2_frame_hd& hd) {
     case NGHTTP2_PRIORITY:
       flood = flood_.OnPriority();
       break;
+    case NGHTTP2_PUSH_PROMISE:
+      // Refused from the start, not only once the peer has acknowledged our setting.
+      return Break("http2.unknown.nghttp2.error", NGHTTP2_PROTOCOL_ERROR);
     case NGHTTP2_WINDOW_UPDATE:
       flood = flood_.OnWindowUpdate();
       break;

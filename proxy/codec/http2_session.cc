@@ -136,6 +136,8 @@ int Http2Session::Break(absl::string_view details, uint32_t code, bool overflow)
 }
 
 std::unique_ptr<CodecError> Http2Session::TakeError() {
+  // Answers to what came before the error still go out, but not more of what is too much.
+  if (!overflow_ && depth_ == 0) WriteFrames();
   failed_ = true;
   if (!wrote_goaway_) WriteGoAway(code_);
   ResetAll(overflow_ ? ResetReason::kOverflow : ResetReason::kProtocolError, details_);
@@ -145,7 +147,7 @@ std::unique_ptr<CodecError> Http2Session::TakeError() {
   return error;
 }
 
-// nghttp2 writes nothing more after a failed callback, so this frame is made by hand.
+// Made by hand, since nghttp2 may have failed in any state.
 void Http2Session::WriteGoAway(uint32_t code) {
   char frame[kFrameHeader + 8] = {0, 0, 8, NGHTTP2_GOAWAY, 0, 0, 0, 0, 0};
   PutUint32(frame + kFrameHeader,
@@ -159,6 +161,12 @@ void Http2Session::WriteGoAway(uint32_t code) {
 
 void Http2Session::Pump() {
   if (failed_ || broken_) return;
+  WriteFrames();
+  // The error is reported by the next Feed().
+  if (broken_ && !feeding_) host_->WantFeed();
+}
+
+void Http2Session::WriteFrames() {
   wrote_ = false;
   while (!output_blocked_) {
     const uint8_t* data = nullptr;
@@ -172,8 +180,6 @@ void Http2Session::Pump() {
     wrote_ = true;
   }
   if (wrote_) host_->WantFlush();
-  // The error is reported by the next Feed().
-  if (broken_ && !feeding_) host_->WantFeed();
 }
 
 Http2Stream* Http2Session::Find(int32_t id) {

@@ -57,6 +57,7 @@ class Http2Session {
   bool server() const { return server_ != nullptr; }
   void SubmitSettings();
   void Pump();
+  void WriteFrames();
   Http2Stream* Find(int32_t id);
   Http2Stream* MakeStream(MessageSink* sink);
   // nghttp2 and its holder are done with it (one of them may be so only now).
