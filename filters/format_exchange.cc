@@ -148,10 +148,9 @@ FormatValue Flags(const FormatArgs& args, const StreamInfo& info, std::string* s
   const absl::Span<const absl::string_view> names =
       args.mode == 1 ? absl::MakeConstSpan(kResponseFlagLongNames)
                      : absl::MakeConstSpan(kResponseFlagShortNames);
-  for (size_t i = 0; i < names.size(); ++i) {
-    if (!info.flags.Has(static_cast<ResponseFlag>(i))) continue;
-    absl::StrAppend(scratch, scratch->empty() ? "" : ",", names[i]);
-  }
+  info.flags.ForEach([&](ResponseFlag flag) {
+    absl::StrAppend(scratch, scratch->empty() ? "" : ",", names[static_cast<size_t>(flag)]);
+  });
   return scratch->empty() ? FormatValue::Text("-") : FormatValue::Text(*scratch);
 }
 

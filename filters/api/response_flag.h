@@ -59,17 +59,35 @@ inline constexpr absl::string_view kResponseFlagLongNames[] = {
 #undef REMORA_FLAG_NAME
 };
 
-// A set of flags.
+// A set of flags that remembers the order in which they came, which is the order of printing.
 class ResponseFlags {
  public:
-  void Add(ResponseFlag flag) { bits_ |= Bit(flag); }
+  void Add(ResponseFlag flag) {
+    if (Has(flag)) return;
+    bits_ |= Bit(flag);
+    if (count_ == kMostOrdered) return;
+    order_ |= static_cast<uint64_t>(flag) << (kBitsEach * count_++);
+  }
   bool Has(ResponseFlag flag) const { return (bits_ & Bit(flag)) != 0; }
   bool empty() const { return bits_ == 0; }
   uint32_t bits() const { return bits_; }
+  // Calls fn(ResponseFlag) for each, the first that was added first.
+  template <typename Fn>
+  void ForEach(Fn&& fn) const {
+    for (int i = 0; i < count_; ++i) {
+      fn(static_cast<ResponseFlag>((order_ >> (kBitsEach * i)) & ((1u << kBitsEach) - 1)));
+    }
+  }
 
  private:
   static uint32_t Bit(ResponseFlag flag) { return uint32_t{1} << static_cast<uint8_t>(flag); }
+  // An exchange has two or three of them at most; more than this many are known but not printed.
+  static constexpr int kMostOrdered = 12;
+  static constexpr int kBitsEach = 5;
+
   uint32_t bits_ = 0;
+  int32_t count_ = 0;
+  uint64_t order_ = 0;
 };
 
 }  // namespace remora

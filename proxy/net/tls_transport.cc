@@ -270,7 +270,7 @@ std::unique_ptr<Transport> MakeClientTls(std::shared_ptr<const ClientTlsContext>
     SSL_set_alpn_protos(ssl, reinterpret_cast<const uint8_t*>(wire.data()), wire.size());
   }
   TlsPeerCheck& check = transport->check();
-  if (settings.auto_sni_san_validation()) check.server_name = name;
+  if (settings.auto_sni_san_validation() || target.check_sni) check.server_name = name;
   if (settings.max_session_keys() > 0) {
     check.session_scope = settings.id();
     check.session_name = name;

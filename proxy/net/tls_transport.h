@@ -20,6 +20,8 @@ struct ClientTlsTarget {
   absl::string_view sni;
   // Offered when the context names no protocols.
   absl::Span<const absl::string_view> alpn;
+  // The certificate must be for the server name, whatever else it must match.
+  bool check_sni = false;
 };
 
 // TLS on the connecting side. `stats` may be null: then nothing is counted.

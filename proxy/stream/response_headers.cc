@@ -49,10 +49,9 @@ const ProxyError* ErrorOf(const ResponseFlags& flags) {
 
 std::string FlagList(const ResponseFlags& flags) {
   std::string out;
-  for (size_t i = 0; i < std::size(kResponseFlagShortNames); ++i) {
-    if (!flags.Has(static_cast<ResponseFlag>(i))) continue;
-    absl::StrAppend(&out, out.empty() ? "" : ",", kResponseFlagShortNames[i]);
-  }
+  flags.ForEach([&](ResponseFlag flag) {
+    absl::StrAppend(&out, out.empty() ? "" : ",", kResponseFlagShortNames[static_cast<size_t>(flag)]);
+  });
   return out;
 }
 

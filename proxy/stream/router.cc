@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/time/time.h"
 #include "proxy/stream/router_exchange.h"
@@ -27,11 +28,12 @@ absl::string_view WithoutPort(absl::string_view host) {
 
 std::unique_ptr<Router> Router::Create() { return std::make_unique<Exchange>(); }
 
-void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bool /*upgrade*/) {
+void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bool upgrade) {
   host_ = host;
   headers_ = headers;
   action_ = host->route().forward();
   body_seen_ = !end;
+  websocket_ = upgrade && absl::EqualsIgnoreCase(headers->Value(HeaderId::kUpgrade), "websocket");
   if (!FindCluster()) return;
   info().attempt_count = attempts_ = 1;
   grpc_ = IsGrpcRequest(*headers);
@@ -345,7 +347,7 @@ void Exchange::Cancel() {
   request_end_ms_ = -1;
   shadow_bytes_ = 0;
   attempts_ = response_pauses_ = 0;
-  grpc_ = internal_ = timeout_retry_ = body_seen_ = false;
+  grpc_ = internal_ = websocket_ = timeout_retry_ = body_seen_ = false;
   request_ended_ = response_started_ = grpc_success_open_ = false;
 }
 

@@ -78,6 +78,7 @@ class Exchange final : public Router, private AttemptEvents {
   void CountAnswerOfHost(const Headers& headers, bool end);
   void Charge(int status, const Headers* headers);
   void ChargeFailure(int status);
+  Headers* BareAnswer(int status);
   void ResponseCompleted();
   void EditResponse(Headers& headers);
   void AddServiceTime(Headers& headers);
@@ -122,6 +123,7 @@ class Exchange final : public Router, private AttemptEvents {
   uint32_t response_pauses_ = 0;
   bool grpc_ = false;
   bool internal_ = false;
+  bool websocket_ = false;
   bool timeout_retry_ = false;
   bool body_seen_ = false;  // the request has a body (or trailers)
   bool request_ended_ = false;

@@ -45,6 +45,11 @@ void Exchange::OnAttemptInterim(Attempt& /*attempt*/, Headers* headers) {
 }
 
 void Exchange::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
+  if (websocket_ && headers->status() != 101 && info().upstream_protocol != Protocol::kHttp2) {
+    // The handshake failed: of the upstream's answer only its status is passed on.
+    headers = BareAnswer(headers->status());
+    end = true;
+  }
   ReportAnswer(*headers);
   if (retry_.enabled() && RetryAfterAnswer(*headers)) return;
   retry_.Reset();
@@ -63,6 +68,14 @@ void Exchange::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
   hold_ = attempt.TakeHold();
   if (end) ResponseCompleted();
   host_->OnUpstreamHeaders(headers, end);
+}
+
+Headers* Exchange::BareAnswer(int status) {
+  Arena& arena = host_->arena();
+  auto* headers = arena.New<Headers>(&arena);
+  headers->set_status(status);
+  headers->AddReference(HeaderId::kContentLength, "0");
+  return headers;
 }
 
 void Exchange::OnAttemptBody(Attempt& /*attempt*/, Body& body, bool end) {

@@ -6,22 +6,53 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "proxy/net/tls_stats.h"
+#include "proxy/upstream/codec_stats.h"
 
 namespace remora::proxy {
 namespace {
 
 using health::Resource;
 
+// How many hosts were given each of the cluster's transports: "cluster.NAME.MATCH.total_match_count".
+enum class MatchStat : uint16_t { kTotal };
+constexpr StatDef kMatchStats[] = {{"total_match_count", StatKind::kCounter}};
+
+std::string PrefixOf(const xds::Cluster& config) {
+  // A colon would be read as the end of a name by statistics sinks.
+  return absl::StrCat("cluster.", absl::StrReplaceAll(config.stat_name(), {{":", "_"}}), ".");
+}
+
+// Counts the transports of the hosts that `previous` did not have.
+void CountMatches(const Cluster& cluster, const Cluster* previous, StatStore& stats) {
+  const std::string prefix = PrefixOf(*cluster.config);
+  const auto scope_of = [&](absl::string_view name) {
+    return stats.MainScope<MatchStat>(
+        stats.Register(absl::StrCat(prefix, name, "."), kMatchStats));
+  };
+  std::vector<StatScope<MatchStat>> scopes;
+  for (const xds::TransportMatch& match : cluster.config->transport_matches) {
+    scopes.push_back(scope_of(match.name));
+  }
+  scopes.push_back(scope_of("default"));
+  for (const lb::HostEntry& entry : cluster.policy->hosts().table()->entries()) {
+    if (previous != nullptr && previous->members->contains(entry.host.get())) continue;
+    const ClusterTransport& chosen = cluster.TransportFor(entry);
+    const size_t at = &chosen == &cluster.transport
+                          ? scopes.size() - 1
+                          : static_cast<size_t>(&chosen - cluster.matched_transports.data());
+    scopes[at].Add(MatchStat::kTotal);
+  }
+}
+
 std::shared_ptr<ClusterShared> MakeShared(const xds::Cluster& config, StatStore& stats) {
   auto shared = std::make_shared<ClusterShared>(config);
-  // A colon would be read as the end of a name by statistics sinks.
-  const std::string prefix =
-      absl::StrCat("cluster.", absl::StrReplaceAll(config.stat_name(), {{":", "_"}}), ".");
+  const std::string prefix = PrefixOf(config);
   shared->stats = stats.Register(prefix, ClusterStatSchema());
   shared->internal = stats.Register(absl::StrCat(prefix, "internal."), AnswerStatSchema());
   shared->external = stats.Register(absl::StrCat(prefix, "external."), AnswerStatSchema());
   shared->canary = stats.Register(absl::StrCat(prefix, "canary."), AnswerStatSchema());
   shared->retry = stats.Register(absl::StrCat(prefix, "retry."), AnswerStatSchema());
+  shared->http2 = stats.Register(absl::StrCat(prefix, "http2."), Http2StatSchema());
   shared->breakers_default = stats.Register(absl::StrCat(prefix, "circuit_breakers.default."),
                                             BreakerStatSchema(config.track_remaining_default));
   shared->breakers_high = stats.Register(absl::StrCat(prefix, "circuit_breakers.high."),
@@ -118,6 +149,7 @@ absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, 
     cluster->matched_transports.push_back(std::move(transport));
   }
 
+  if (!same_hosts) CountMatches(*cluster, input.previous.get(), stats);
   cluster->drop_overload = std::move(input.drop_overload);
   cluster->has_outlier = config.outlier.has_value();
   if (cluster->has_outlier) cluster->outlier = config.outlier->thresholds;

@@ -43,6 +43,7 @@ struct ClusterShared {
   const StatBlock* external = nullptr;  // AnswerStat
   const StatBlock* canary = nullptr;    // AnswerStat
   const StatBlock* retry = nullptr;     // AnswerStat
+  const StatBlock* http2 = nullptr;     // Http2Stat; shown once HTTP/2 was spoken
   const StatBlock* tls = nullptr;       // TlsStat; null without TLS
   const StatBlock* breakers_default = nullptr;  // BreakerStat
   const StatBlock* breakers_high = nullptr;     // BreakerStat

@@ -197,6 +197,13 @@ const StatScope<AnswerStat>& ClusterView::Answers(StatScope<AnswerStat>& scope,
   return scope;
 }
 
+const StatScope<Http2Stat>& ClusterView::http2_stats() {
+  if (!http2_stats_) {
+    http2_stats_ = StatScope<Http2Stat>(owner_->stats().Cells(*cluster_->shared->http2));
+  }
+  return http2_stats_;
+}
+
 const StatScope<AnswerStat>& ClusterView::internal_answers() {
   return Answers(internal_, *cluster_->shared->internal);
 }

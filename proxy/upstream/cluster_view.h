@@ -13,6 +13,7 @@
 #include "proxy/base/loop.h"
 #include "proxy/upstream/cluster.h"
 #include "proxy/upstream/cluster_stats.h"
+#include "proxy/upstream/codec_stats.h"
 #include "proxy/upstream/pool.h"
 #include "proxy/upstream/worker_view.h"
 
@@ -80,6 +81,10 @@ class ClusterView {
   // Answers that were not passed on because the request was tried again.
   const StatScope<AnswerStat>& retry_answers();
 
+  // Counts of the HTTP/2 codecs of this cluster on this loop; cells are made with the first codec.
+  CountedCodecs& http2_counts() { return http2_counts_; }
+  const StatScope<Http2Stat>& http2_stats();
+
   size_t connections() const { return connections_; }
   bool removed() const { return removed_; }
 
@@ -113,6 +118,8 @@ class ClusterView {
   StatScope<AnswerStat> external_;
   StatScope<AnswerStat> canary_;
   StatScope<AnswerStat> retry_;
+  StatScope<Http2Stat> http2_stats_;
+  CountedCodecs http2_counts_;
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<HostPools>> pools_;
   std::vector<std::unique_ptr<HostPools>> parting_;  // hosts that left, pools of old settings
   size_t connections_ = 0;

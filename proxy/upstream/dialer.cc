@@ -51,8 +51,9 @@ class SocketsDialer final : public Dialer {
       *reason = absl::StrCat("immediate connect error: ", strerror(error));
       return nullptr;
     }
+    const bool check_sni = !target.sni.empty() && target.cluster.config->http.auto_san_validation;
     std::unique_ptr<Transport> transport =
-        tls ? MakeClientTls(target.transport.tls, target.stats, {target.sni, target.alpn}) : MakeRawTransport();
+        tls ? MakeClientTls(target.transport.tls, target.stats, {target.sni, target.alpn, check_sni}) : MakeRawTransport();
     auto connection = std::make_unique<Connection>(&loop, std::move(stream), std::move(transport),
                                                    target.cluster.config->per_connection_buffer_limit);
     connection->info().direct_remote = connection->info().remote = to;

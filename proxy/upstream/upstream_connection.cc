@@ -127,6 +127,7 @@ void UpstreamConnection::MakeCodec(bool http2) {
     Http2Options options = CodecOptions(http.http2, http.common);
     options.max_headers_bytes = header_bytes;
     options.buffer_limit = config.per_connection_buffer_limit;
+    options.stats = view().http2_counts().counts();
     max_streams_ = options.max_concurrent_streams;
     codec_ = MakeHttp2ClientCodec(this, this, options);
   } else {
@@ -213,6 +214,7 @@ void UpstreamConnection::OnAgeTimer() {
 void UpstreamConnection::OnKeepaliveTimer() {
   const xds::Http2Options& http2 = view().config().http.http2;
   if (ping_open_) {
+    view().http2_stats().Add(Http2Stat::kKeepaliveTimeout);
     Close(/*local=*/true);
     return;
   }
@@ -336,6 +338,7 @@ void UpstreamConnection::CountEnd(bool local) {
 
 void UpstreamConnection::CountBytes() {
   if (connection_ == nullptr) return;
+  if (protocol() == Protocol::kHttp2) view().http2_counts().Publish(view().http2_stats());
   const uint64_t read = connection_->bytes_read();
   const uint64_t written = connection_->bytes_written();
   if (read != counted_read_) {

@@ -62,6 +62,7 @@ class UpstreamConnection final : public Mortal,
   void WantFlush() override { connection_->Flush(); }
   void WantFeed() override { connection_->RedeliverInput(); }
   void OnIdleChange(bool /*idle*/) override {}
+  int64_t now_ns() override { return loop_->now_ns(); }
   // ClientCodecEvents
   void OnGoAway() override;
   void OnMaxStreams(uint32_t most) override;
