@@ -2,6 +2,8 @@
 sidecar → application. Each test runs with stock Envoy, which proves what the
 control plane says to be right, and with Remora."""
 
+import contextlib
+import http.client
 import socket
 import ssl
 
@@ -145,6 +147,24 @@ def test_a_caller_that_is_not_allowed_gets_nothing(web):
     web.services["services"]["web"]["allow"].append("stranger")
     web.describe()
     wait_for(lambda: get(stranger)[0] == 200, "it is allowed now")
+
+
+def test_a_caller_that_loses_its_leave_is_refused_on_open_connections(web):
+    web.start()
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", web.gateway)) as connection:
+        def status():
+            connection.request("GET", "/")
+            response = connection.getresponse()
+            response.read()
+            return response.status
+
+        assert status() == 200
+        web.services["services"]["web"]["allow"] = []
+        web.describe()
+        wait_for(lambda: status() in (403, 503), "it is refused")
+        web.services["services"]["web"]["allow"] = ["edge"]
+        web.describe()
+        wait_for(lambda: status() == 200, "it may call again")
 
 
 def serial_shown(port):

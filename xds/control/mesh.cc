@@ -84,7 +84,7 @@ void AddInbound(const Service& service, const NodeId& node, const NodeIdentity& 
   SetInboundTls(service.allow, identity.trust_domain, http, chain->mutable_transport_socket());
   if (http) {
     AddHttpFront({"inbound", "inbound", service.access_log, Hop::kInbound}, chain);
-    const RouteConfiguration routes = InboundRoutes(service);
+    const RouteConfiguration routes = InboundRoutes(service, identity.trust_domain);
     out->Add(Type::kRoute, routes.name(), routes);
   } else {
     AddTcpProxy("inbound", kLocalCluster, service.access_log, chain);

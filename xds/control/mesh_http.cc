@@ -6,8 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "envoy/config/accesslog/v3/accesslog.pb.h"
+#include "envoy/config/rbac/v3/rbac.pb.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
@@ -25,6 +27,7 @@ constexpr char kRetryUnseen[] = "connect-failure,refused-stream,reset-before-req
 // What may have reached it: only for methods that may be repeated (RFC 9110
 // §9.2.2).
 constexpr char kRetryRepeatable[] = "connect-failure,refused-stream,reset-before-request,reset";
+constexpr char kRbac[] = "envoy.filters.http.rbac";
 constexpr char kRepeatableMethods[] = "GET|HEAD|OPTIONS|TRACE|PUT|DELETE";
 
 void AddAccessLog(const std::string& path, envoy::config::accesslog::v3::AccessLog* out) {
@@ -97,6 +100,29 @@ void AddRoutes(const std::string& prefix, const std::string& path, const Destina
   }
 }
 
+// Lets through the requests of whom `allow` names. Part of the routes, which
+// take effect on open connections too, unlike the listener's TLS context.
+envoy::extensions::filters::http::rbac::v3::RBACPerRoute Callers(
+    const std::vector<std::string>& allow, const std::string& trust_domain) {
+  envoy::extensions::filters::http::rbac::v3::RBACPerRoute config;
+  auto* rules = config.mutable_rbac()->mutable_rules();
+  rules->set_action(envoy::config::rbac::v3::RBAC::ALLOW);
+  if (allow.empty()) return config;  // no policy, nobody
+  envoy::config::rbac::v3::Policy policy;
+  policy.add_permissions()->set_any(true);
+  for (const std::string& name : allow) {
+    auto* id = policy.add_principals()->mutable_authenticated()->mutable_principal_name();
+    const std::string services = absl::StrCat("spiffe://", trust_domain, "/service/");
+    if (name == "*") {
+      id->set_prefix(services);
+    } else {
+      id->set_exact(absl::StrCat(services, name));
+    }
+  }
+  (*rules->mutable_policies())["callers"] = policy;
+  return config;
+}
+
 route::RouteConfiguration EverythingTo(const std::string& name, const Destination& to) {
   route::RouteConfiguration config;
   config.set_name(name);
@@ -141,6 +167,12 @@ void AddHttpFront(const HttpFront& front, envoy::config::listener::v3::FilterCha
   if (!front.access_log.empty()) {
     AddAccessLog(front.access_log, config.add_access_log());
   }
+  if (front.hop == Hop::kInbound) {
+    // Empty here: who may call stands with the routes.
+    auto* rbac = config.add_http_filters();
+    rbac->set_name(kRbac);
+    rbac->mutable_typed_config()->PackFrom(envoy::extensions::filters::http::rbac::v3::RBAC());
+  }
   auto* router = config.add_http_filters();
   router->set_name("envoy.filters.http.router");
   router->mutable_typed_config()->PackFrom(envoy::extensions::filters::http::router::v3::Router());
@@ -162,10 +194,13 @@ void AddTcpProxy(const std::string& stat_prefix, const std::string& cluster,
   filter->mutable_typed_config()->PackFrom(config);
 }
 
-route::RouteConfiguration InboundRoutes(const Service& service) {
+route::RouteConfiguration InboundRoutes(const Service& service, const std::string& trust_domain) {
   // The caller's deadline holds; a second one here would only cut it short.
-  return EverythingTo("inbound",
-                      {{{"local_app", 1}}, "", absl::ZeroDuration(), service.retries, false});
+  route::RouteConfiguration config = EverythingTo(
+      "inbound", {{{kLocalCluster, 1}}, "", absl::ZeroDuration(), service.retries, false});
+  (*config.mutable_virtual_hosts(0)->mutable_typed_per_filter_config())[kRbac].PackFrom(
+      Callers(service.allow, trust_domain));
+  return config;
 }
 
 route::RouteConfiguration OutboundRoutes(const std::string& name, const Service& callee) {

@@ -25,8 +25,9 @@ void AddHttpFront(const HttpFront& front, envoy::config::listener::v3::FilterCha
 void AddTcpProxy(const std::string& stat_prefix, const std::string& cluster,
                  const std::string& access_log, envoy::config::listener::v3::FilterChain* chain);
 
-// "inbound": everything to the application.
-envoy::config::route::v3::RouteConfiguration InboundRoutes(const Service& service);
+// "inbound": everything to the application, for those who may call it.
+envoy::config::route::v3::RouteConfiguration InboundRoutes(const Service& service,
+                                                           const std::string& trust_domain);
 // Everything to `callee`.
 envoy::config::route::v3::RouteConfiguration OutboundRoutes(const std::string& name,
                                                             const Service& callee);

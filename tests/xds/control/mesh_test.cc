@@ -7,6 +7,7 @@
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -175,6 +176,33 @@ TEST(Mesh, AllowStarIsAnyServiceOfTheTrustDomainAndNoAllowIsNobody) {
   EXPECT_THAT(Sans(TlsOf<tls::DownstreamTlsContext>(lone.filter_chains(0).transport_socket())
                        .common_tls_context()),
               ElementsAre("spiffe://td/nobody"));
+}
+
+std::vector<std::string> Callers(const Told& told) {
+  envoy::extensions::filters::http::rbac::v3::RBACPerRoute config;
+  const auto routes = told.Get<RouteConfiguration>(Type::kRoute, "inbound");
+  EXPECT_TRUE(routes.virtual_hosts(0)
+                  .typed_per_filter_config()
+                  .at("envoy.filters.http.rbac")
+                  .UnpackTo(&config));
+  // Rules without a policy let nobody in; no rules at all would let in all.
+  EXPECT_TRUE(config.rbac().has_rules());
+  EXPECT_EQ(config.rbac().rules().action(), envoy::config::rbac::v3::RBAC::ALLOW);
+  std::vector<std::string> out;
+  for (const auto& [name, policy] : config.rbac().rules().policies()) {
+    for (const auto& principal : policy.principals()) {
+      const auto& id = principal.authenticated().principal_name();
+      out.push_back(id.has_exact() ? id.exact() : id.prefix() + "*");
+    }
+  }
+  return out;
+}
+
+TEST(Mesh, WhoMayCallIsAlsoPartOfTheRoutesWhichReachOpenConnections) {
+  EXPECT_THAT(Callers(Told(kMesh, "web")),
+              ElementsAre("spiffe://td/service/edge", "spiffe://td/service/api"));
+  EXPECT_THAT(Callers(Told(kMesh, "api")), ElementsAre("spiffe://td/service/*"));
+  EXPECT_THAT(Callers(Told(kMesh, "lone")), IsEmpty());
 }
 
 TEST(Mesh, ASidecarBalancesItsApplicationByWeightAndHealth) {
