@@ -36,10 +36,10 @@ class TlsContexts {
   std::vector<ContextCertificates> Certificates() const;
   // 2^32 - 1 when there is no certificate; `server.days_until_first_cert_expiring`.
   uint64_t DaysUntilFirstExpiry() const;
-
- private:
   std::vector<std::shared_ptr<const ServerTlsContext>> servers() const;
   std::vector<std::shared_ptr<const ClientTlsContext>> clients() const;
+
+ private:
   void Sweep();
 
   struct Resolved {
