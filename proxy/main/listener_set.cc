@@ -93,6 +93,14 @@ void ListenerSet::Listen() {
   }
 }
 
+void ListenerSet::StopListening(bool inbound_only) {
+  for (const auto& listener : served_) {
+    if (inbound_only && listener->config->direction != xds::Listener::Direction::kInbound) continue;
+    for (const auto& group : listener->sockets) group->StopListening();
+    Count(ManagerStat::kStopped);
+  }
+}
+
 const xds::ListenerResource* ListenerSet::resource(const std::string& name) const {
   const auto found = resources_.find(name);
   return found == resources_.end() ? nullptr : &found->second;

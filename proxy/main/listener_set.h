@@ -27,6 +27,9 @@ class ListenerSet {
   absl::Status Apply(const std::vector<xds::ListenerResource>& listeners, bool secrets_changed);
   // Starts to listen on what is bound.
   void Listen();
+  // New connections are refused from now on (drain_listeners); those of inbound listeners only, if
+  // so asked.
+  void StopListening(bool inbound_only);
   // In the order of configuration.
   const std::vector<std::shared_ptr<const ServedListener>>& served() const { return served_; }
   const xds::ListenerResource* resource(const std::string& name) const;

@@ -130,6 +130,9 @@ void ServedConnection::Dispatch() {
 bool ServedConnection::ShouldDrain() {
   const ListenerWorld& world = listener_->world();
   const int64_t now = world.loop->now_ns();
+  // A server whose health check fails on purpose wants its clients to leave (unless the listener
+  // drains on changes alone).
+  if (world.http->server_failing() && config_->config->drain_type == xds::Listener::DrainType::kDefault) return true;
   return drain_.Asks(now, world.http->random()) || world.server_drain->Asks(now, world.http->random());
 }
 

@@ -291,7 +291,8 @@ void Server::set_runtime(std::shared_ptr<const Runtime> runtime) {
 
 void Server::SetHealthCheckFailing(bool failing) {
   server_failing_ = failing;
-  SetState(failing ? ServerState::kDraining : ServerState::kLive);
+  // The gauge follows with the next refresh, as Envoy's does.
+  state_ = failing ? ServerState::kDraining : ServerState::kLive;
   PublishSoon();
 }
 

@@ -94,13 +94,13 @@ void Server::DrainListeners(bool inbound_only, bool graceful, bool skip_exit) {
     for (const auto& worker : workers_) worker->StartDrain(drain);
   }
   if (skip_exit) return;
-  if (!graceful) {
-    for (const auto& worker : workers_) worker->StopListening(inbound_only);
-  }
+  if (graceful) return;
+  for (const auto& worker : workers_) worker->StopListening(inbound_only);
+  listeners_->StopListening(inbound_only);
 }
 
 void Server::OnUpdateEvent(const xds::UpdateEvent& event) {
-  CountUpdate(event, catalog_->version(event.resource), stats_);
+  CountUpdate(event, *catalog_, stats_);
   const std::string what =
       absl::StrCat(std::string(xds::TypeOf(event.resource).short_name), event.name.empty() ? "" : " ", event.name);
   switch (event.kind) {

@@ -37,8 +37,14 @@ constexpr StatDef kUpdate[] = {
     {"update_time", StatKind::kGauge},          {"version", StatKind::kGauge},
 };
 
+constexpr StatDef kEndpointUpdate[] = {
+    {"update_rejected", StatKind::kCounter},
+    {"init_fetch_timeout", StatKind::kCounter},
+};
+
 }  // namespace
 
+StatSchema EndpointUpdateStatSchema() { return kEndpointUpdate; }
 StatSchema ServerStatSchema() { return kServer; }
 StatSchema ControlPlaneStatSchema() { return kControlPlane; }
 StatSchema UpdateStatSchema() { return kUpdate; }

@@ -47,6 +47,10 @@ enum class UpdateStat : uint8_t {
 };
 StatSchema UpdateStatSchema();
 
+// What EDS counts beside a cluster's own numbers ("cluster.NAME.").
+enum class EndpointUpdateStat : uint8_t { kRejected, kInitFetchTimeout };
+StatSchema EndpointUpdateStatSchema();
+
 }  // namespace remora::proxy
 
 #endif  // REMORA_PROXY_MAIN_SERVER_STATS_H_

@@ -2,36 +2,69 @@
 
 #include <xxhash.h>
 
+#include <memory>
+#include <set>
+#include <string>
+#include <variant>
+
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "proxy/main/server_stats.h"
+#include "proxy/upstream/cluster_stats.h"
+#include "xds/http_connection_manager.h"
 
 namespace remora::proxy {
 namespace {
 
-std::string PrefixOf(const xds::UpdateEvent& event) {
-  switch (event.resource) {
-    case xds::ResourceKind::kCluster:
-      return "cluster_manager.cds.";
-    case xds::ResourceKind::kListener:
-      return "listener_manager.lds.";
-    case xds::ResourceKind::kEndpoints:
-      return absl::StrCat("cluster.", event.name, ".");
-    case xds::ResourceKind::kRouteTable:
-      return absl::StrCat("http.rds.", event.name, ".");
-    case xds::ResourceKind::kSecret:
-      break;
-  }
-  return absl::StrCat("sds.", event.name, ".");
+using Prefixes = std::set<std::string>;
+
+void AddTablePrefixes(const xds::Listener& listener, const std::string& table, Prefixes* out) {
+  const auto add = [&](const xds::FilterChain& chain) {
+    for (const xds::NetworkFilter& filter : chain.filters) {
+      if (filter.http == nullptr || filter.http->rds_name != table) continue;
+      out->insert(absl::StrCat("http.", filter.http->stat_prefix, ".rds.", table, "."));
+    }
+  };
+  for (const auto& chain : listener.filter_chains) add(*chain);
+  if (listener.default_filter_chain != nullptr) add(*listener.default_filter_chain);
 }
 
-}  // namespace
+// Where an event counts. Endpoints and routes belong to whoever refers to them.
+Prefixes PrefixesOf(const xds::UpdateEvent& event, const xds::Catalog& catalog) {
+  Prefixes out;
+  switch (event.resource) {
+    case xds::ResourceKind::kCluster:
+      return {"cluster_manager.cds."};
+    case xds::ResourceKind::kListener:
+      return {"listener_manager.lds."};
+    case xds::ResourceKind::kSecret:
+      return {absl::StrCat("sds.", event.name, ".")};
+    case xds::ResourceKind::kEndpoints:
+      for (const xds::Catalog::Status& status : catalog.Statuses(xds::ResourceKind::kCluster)) {
+        if (status.resource == nullptr) continue;
+        const auto& cluster = std::get<std::shared_ptr<const xds::Cluster>>(status.resource->value);
+        if (cluster->eds_service_name == event.name) out.insert(absl::StrCat("cluster.", cluster->stat_name(), "."));
+      }
+      return out;
+    case xds::ResourceKind::kRouteTable:
+      break;
+  }
+  for (const xds::Catalog::Status& status : catalog.Statuses(xds::ResourceKind::kListener)) {
+    if (status.resource == nullptr) continue;
+    AddTablePrefixes(*std::get<std::shared_ptr<const xds::Listener>>(status.resource->value), event.name, &out);
+  }
+  return out;
+}
 
-void CountUpdate(const xds::UpdateEvent& event, const std::string& version, StatStore& stats) {
-  const bool whole = event.resource == xds::ResourceKind::kCluster || event.resource == xds::ResourceKind::kListener;
-  if (!whole && event.name.empty()) return;
-  const auto scope = stats.MainScope<UpdateStat>(stats.Register(PrefixOf(event), UpdateStatSchema()));
-  switch (event.kind) {
+// A cluster's own statistics hold most of what EDS counts.
+void CountEndpoints(xds::UpdateEvent::Kind kind, const StatScope<ClusterStat>& scope) {
+  if (kind == xds::UpdateEvent::Kind::kAttempt) scope.Add(ClusterStat::kUpdateAttempt);
+  if (kind == xds::UpdateEvent::Kind::kSuccess) scope.Add(ClusterStat::kUpdateSuccess);
+  if (kind == xds::UpdateEvent::Kind::kFailure) scope.Add(ClusterStat::kUpdateFailure);
+}
+
+void CountIn(xds::UpdateEvent::Kind kind, const std::string& version, const StatScope<UpdateStat>& scope) {
+  switch (kind) {
     case xds::UpdateEvent::Kind::kAttempt:
       scope.Add(UpdateStat::kAttempt);
       break;
@@ -52,6 +85,22 @@ void CountUpdate(const xds::UpdateEvent& event, const std::string& version, Stat
       break;
     case xds::UpdateEvent::Kind::kWarning:
       break;
+  }
+}
+
+}  // namespace
+
+void CountUpdate(const xds::UpdateEvent& event, const xds::Catalog& catalog, StatStore& stats) {
+  const bool endpoints = event.resource == xds::ResourceKind::kEndpoints;
+  for (const std::string& prefix : PrefixesOf(event, catalog)) {
+    if (endpoints) {
+      CountEndpoints(event.kind, stats.MainScope<ClusterStat>(stats.Register(prefix, ClusterStatSchema())));
+      const auto extra = stats.MainScope<EndpointUpdateStat>(stats.Register(prefix, EndpointUpdateStatSchema()));
+      if (event.kind == xds::UpdateEvent::Kind::kRejected) extra.Add(EndpointUpdateStat::kRejected);
+      if (event.kind == xds::UpdateEvent::Kind::kFetchTimeout) extra.Add(EndpointUpdateStat::kInitFetchTimeout);
+      continue;
+    }
+    CountIn(event.kind, event.version, stats.MainScope<UpdateStat>(stats.Register(prefix, UpdateStatSchema())));
   }
 }
 

@@ -97,6 +97,10 @@ absl::Status ListenGroup::Listen() {
   return absl::OkStatus();
 }
 
+void ListenGroup::StopListening() {
+  for (int fd : descriptors_) shutdown(fd, SHUT_RD);
+}
+
 absl::StatusOr<std::shared_ptr<ListenGroup>> ListenSockets::Bind(const Address& address,
                                                                  const ListenOptions& options) {
   const std::string key = Key(address, options);

@@ -43,6 +43,8 @@ class ListenGroup {
   int descriptor(size_t index) const { return descriptors_[index % descriptors_.size()]; }
   // Starts to listen; until then the address is reserved only. Idempotent.
   absl::Status Listen();
+  // Refuses new connections from now on; the address stays reserved.
+  void StopListening();
 
  private:
   friend class ListenSockets;
