@@ -20,11 +20,12 @@ std::string ToJson(const google::protobuf::Message& message, bool always_print_p
   if (google::protobuf::util::MessageToJsonString(message, &out, options).ok()) return out;
   // An Any of a type that is not compiled in: print by the descriptors of the whole API.
   const std::unique_ptr<google::protobuf::util::TypeResolver> resolver(
-      google::protobuf::util::NewTypeResolverForDescriptorPool("type.googleapis.com", &ApiDescriptors()));
+      google::protobuf::util::NewTypeResolverForDescriptorPool("type.googleapis.com",
+                                                               &ApiDescriptors()));
   out.clear();
   const auto status = google::protobuf::util::BinaryToJsonString(
-      resolver.get(), "type.googleapis.com/" + message.GetDescriptor()->full_name(), message.SerializeAsString(), &out,
-      options);
+      resolver.get(), "type.googleapis.com/" + message.GetDescriptor()->full_name(),
+      message.SerializeAsString(), &out, options);
   return status.ok() ? out : std::string("{}");
 }
 
