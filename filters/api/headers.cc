@@ -7,6 +7,48 @@
 #include "absl/strings/numbers.h"
 
 namespace remora {
+namespace {
+
+// Fields of which a message has one: what repeats is joined into a list, in order of arrival. Envoy
+// does so for every name it knows by number, and what matches or rewrites a field relies on it.
+struct JoinedNames {
+  bool at[kHeaderIdCount] = {};
+  constexpr JoinedNames() {
+    for (HeaderId id :
+         {HeaderId::kAccept, HeaderId::kAcceptEncoding, HeaderId::kAccessControlAllowCredentials,
+          HeaderId::kAccessControlAllowHeaders, HeaderId::kAccessControlAllowMethods,
+          HeaderId::kAccessControlAllowOrigin, HeaderId::kAccessControlAllowPrivateNetwork,
+          HeaderId::kAccessControlExposeHeaders, HeaderId::kAccessControlMaxAge,
+          HeaderId::kAccessControlRequestHeaders, HeaderId::kAccessControlRequestMethod,
+          HeaderId::kAccessControlRequestPrivateNetwork, HeaderId::kAge, HeaderId::kAuthorization,
+          HeaderId::kCacheControl, HeaderId::kContentEncoding, HeaderId::kContentType,
+          HeaderId::kDate, HeaderId::kEtag, HeaderId::kExpect, HeaderId::kExpires,
+          HeaderId::kGrpcAcceptEncoding, HeaderId::kGrpcMessage, HeaderId::kGrpcStatus,
+          HeaderId::kGrpcTimeout, HeaderId::kIfMatch, HeaderId::kIfModifiedSince,
+          HeaderId::kIfNoneMatch, HeaderId::kLastModified, HeaderId::kLocation, HeaderId::kOrigin,
+          HeaderId::kPragma, HeaderId::kProxyStatus, HeaderId::kReferer, HeaderId::kServer,
+          HeaderId::kTe, HeaderId::kUpgrade, HeaderId::kUserAgent, HeaderId::kVary, HeaderId::kVia,
+          HeaderId::kXClientTraceId, HeaderId::kXEnvoyAttemptCount,
+          HeaderId::kXEnvoyDecoratorOperation, HeaderId::kXEnvoyDownstreamServiceCluster,
+          HeaderId::kXEnvoyDownstreamServiceNode, HeaderId::kXEnvoyExpectedRqTimeoutMs,
+          HeaderId::kXEnvoyExternalAddress, HeaderId::kXEnvoyForceTrace,
+          HeaderId::kXEnvoyInternal, HeaderId::kXEnvoyIpTags, HeaderId::kXEnvoyMaxRetries,
+          HeaderId::kXEnvoyOriginalHost, HeaderId::kXEnvoyOriginalPath,
+          HeaderId::kXEnvoyRetriableHeaderNames, HeaderId::kXEnvoyRetriableStatusCodes,
+          HeaderId::kXEnvoyRetryGrpcOn, HeaderId::kXEnvoyRetryOn,
+          HeaderId::kXEnvoyUpstreamAltStatName, HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+          HeaderId::kXEnvoyUpstreamRqTimeoutMs, HeaderId::kXEnvoyUpstreamServiceTime,
+          HeaderId::kXForwardedClientCert, HeaderId::kXForwardedFor, HeaderId::kXForwardedHost,
+          HeaderId::kXForwardedPort, HeaderId::kXForwardedProto, HeaderId::kXRequestId}) {
+      at[static_cast<uint16_t>(id)] = true;
+    }
+  }
+};
+constexpr JoinedNames kJoined;
+
+bool IsJoined(HeaderId id) { return kJoined.at[static_cast<uint16_t>(id)]; }
+
+}  // namespace
 
 void Headers::set_status(int status) {
   status_ = status;
@@ -38,6 +80,12 @@ void Headers::Grow() {
 }
 
 void Headers::AddEntry(const Header& header) {
+  if (header.id != HeaderId::kOther && MayHave(header.id) && IsJoined(header.id)) {
+    if (Header* known = FindMutable(header.id)) {
+      known->value = arena_->Concat(known->value, ",", header.value);
+      return;
+    }
+  }
   if (count_ == capacity_) Grow();
   entries_[count_++] = header;
   const auto bit = static_cast<uint16_t>(header.id);

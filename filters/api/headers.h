@@ -31,7 +31,8 @@ struct Header {
 };
 
 // The header section (or trailers) of one message: pseudo headers apart, the others in the order of
-// arrival. Repeated fields are repeated entries.
+// arrival. Repeated fields are repeated entries, except that of the names which Envoy knows by number
+// (user-agent, via, x-forwarded-for, ...) there is one: what repeats is joined by ",".
 //
 // Threads: one. Lifetime: that of its arena, which also holds every byte it refers to; it is
 // trivially destructible, so it may itself live in the arena (Arena::New<Headers>(arena)).
