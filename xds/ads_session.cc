@@ -86,9 +86,17 @@ void AdsSession::Refuse(const Response& response, const std::string& error,
   type.answers.push_back({response.nonce, error});
 }
 
+// A change that came to nothing before it was said (a name asked for and dropped again) is not said:
+// servers take an empty first request for a wildcard, and others for a mistake.
+bool AdsSession::SubscriptionDue(const Type& type) const {
+  if (!type.subscription_due) return false;
+  if (type.wildcard && type.first_request) return true;
+  return type.names != type.announced;
+}
+
 bool AdsSession::HasRequest() const {
-  return open_ && std::any_of(types_.begin(), types_.end(), [](const auto& type) {
-           return !type->answers.empty() || type->subscription_due;
+  return open_ && std::any_of(types_.begin(), types_.end(), [this](const auto& type) {
+           return !type->answers.empty() || SubscriptionDue(*type);
          });
 }
 
@@ -103,6 +111,7 @@ Request AdsSession::MakeSotw(Type& type) {
   }
   // The names are in every request, so the change is said as well.
   type.subscription_due = false;
+  type.announced = type.names;
   request.names.assign(type.names.begin(), type.names.end());
   return request;
 }
@@ -117,7 +126,9 @@ void AdsSession::AddSubscriptionChange(Type& type, Request& request) {
   }
   type.announced = type.names;
   if (!type.first_request) return;
-  request.initial_versions = type.versions;
+  for (const auto& [name, version] : type.versions) {
+    if (type.wildcard || type.names.count(name) > 0) request.initial_versions[name] = version;
+  }
 }
 
 Request AdsSession::MakeDelta(Type& type) {
@@ -134,16 +145,23 @@ Request AdsSession::MakeDelta(Type& type) {
 
 std::optional<std::string> AdsSession::NextRequest() {
   if (!open_) return std::nullopt;
-  for (const auto& type : types_) {
-    if (type->answers.empty() && !type->subscription_due) continue;
-    Request request = options_.spelling == Spelling::kSotw ? MakeSotw(*type) : MakeDelta(*type);
-    request.type_url = type->url;
-    if (!node_sent_ || !options_.node_on_first_message_only) request.node = options_.node;
-    node_sent_ = true;
-    type->first_request = false;
-    return Encode(request, options_.spelling);
+  // Answers of every type come before what follows from them.
+  for (const bool answers : {true, false}) {
+    for (const auto& type : types_) {
+      if (answers ? type->answers.empty() : !SubscriptionDue(*type)) continue;
+      return Say(*type);
+    }
   }
   return std::nullopt;
+}
+
+std::string AdsSession::Say(Type& type) {
+  Request request = options_.spelling == Spelling::kSotw ? MakeSotw(type) : MakeDelta(type);
+  request.type_url = type.url;
+  if (!node_sent_ || !options_.node_on_first_message_only) request.node = options_.node;
+  node_sent_ = true;
+  type.first_request = false;
+  return Encode(request, options_.spelling);
 }
 
 std::string AdsSession::version(const std::string& type_url) const {

@@ -21,7 +21,8 @@ namespace remora::xds {
 //
 // Rules (xDS protocol documentation; traps of real servers):
 // - LDS and CDS start as wildcard with no names at all.
-// - A response is answered exactly once, by acceptance or refusal with its nonce.
+// - A response is answered exactly once, by acceptance or refusal with its nonce; answers go out
+//   before subscriptions, which may follow from what was accepted.
 // - Delta: an answer never changes the subscription; a change goes out without a nonce.
 // - State of the world: every request carries the full list of names; one that only changes the
 //   names carries the last nonce.
@@ -79,12 +80,14 @@ class AdsSession {
     std::deque<Answer> answers;
     bool subscription_due = false;
     bool first_request = true;       // nothing was sent on this stream
-    std::set<std::string> announced;  // kDelta: names this stream knows of
+    std::set<std::string> announced;  // names this stream knows of
     bool ever_subscribed = false;
   };
 
   Type& Find(const std::string& url);
   Type* FindExisting(absl::string_view url);
+  bool SubscriptionDue(const Type& type) const;
+  std::string Say(Type& type);
   Request MakeSotw(Type& type);
   Request MakeDelta(Type& type);
   void AddSubscriptionChange(Type& type, Request& request);

@@ -151,27 +151,41 @@ absl::Status Catalog::Admissible(const Update& update, const Resource& resource)
   return absl::InvalidArgumentError(absl::StrCat("'", resource.name, "' is static and cannot be changed"));
 }
 
+// Endpoints, routes and secrets that nobody refers to are not kept: a name that comes into use is
+// fetched anew.
+bool Catalog::Wants(const Resource& resource) const {
+  if (resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener) return true;
+  return wanted_[static_cast<size_t>(resource.kind)].count(resource.name) > 0;
+}
+
+void Catalog::Refuse(const Update& update, const Update::Item& item, const std::string& error, int64_t now_ms) {
+  failures_[static_cast<size_t>(update.kind)][item.name] = {error, update.version, now_ms, item.bytes};
+}
+
 std::vector<Catalog::Refusal> Catalog::Apply(const Update& update, int64_t now_ms) {
   std::vector<Refusal> refusals;
   std::set<std::string> seen;
+  bool any = update.items.empty();
   for (const Update::Item& item : update.items) {
     absl::Status status = item.resource.status();
     if (status.ok() && !seen.insert(item.name).second) {
       status = absl::InvalidArgumentError(absl::StrCat("duplicate resource ", item.name, " found"));
     }
-    if (status.ok()) {
-      // A static resource of the same name stays; Envoy passes over such an update silently.
-      if (!Admissible(update, *item.resource).ok()) continue;
-      Store(*item.resource, update.version, now_ms, false);
+    if (!status.ok()) {
+      refusals.push_back({item.name, std::string(status.message())});
+      Refuse(update, item, refusals.back().error, now_ms);
       continue;
     }
-    refusals.push_back({item.name, std::string(status.message())});
-    failures_[static_cast<size_t>(update.kind)][item.name] = {std::string(status.message()), update.version, now_ms};
+    any = true;
+    // A static resource of the same name stays; Envoy passes over such an update silently.
+    if (!Admissible(update, *item.resource).ok() || !Wants(*item.resource)) continue;
+    Store(*item.resource, update.version, now_ms, false);
   }
   for (const std::string& name : update.removed) Remove(update.kind, name);
   if (update.full_set) RemoveMissing(update);
-  if (refusals.empty()) versions_[static_cast<size_t>(update.kind)] = update.version;
-  UpdateInterest();
+  if (any) versions_[static_cast<size_t>(update.kind)] = update.version;
+  // Only clusters and listeners refer to others.
+  if (update.kind == ResourceKind::kCluster || update.kind == ResourceKind::kListener) UpdateInterest();
   Settle();
   return refusals;
 }
@@ -183,7 +197,7 @@ void Catalog::Remove(ResourceKind kind, const std::string& name) {
   failures_[static_cast<size_t>(kind)].erase(name);
   if (held == entries(kind).end()) {
     // Said not to exist: nobody needs to wait for it any longer.
-    timed_out_[static_cast<size_t>(kind)].insert(name);
+    if (wanted_[static_cast<size_t>(kind)].count(name) > 0) timed_out_[static_cast<size_t>(kind)].insert(name);
     return;
   }
   // Endpoints and secrets that vanish while in use are kept: the last good ones serve.
@@ -193,9 +207,12 @@ void Catalog::Remove(ResourceKind kind, const std::string& name) {
 }
 
 void Catalog::RemoveMissing(const Update& update) {
-  std::set<std::string> present;
+  std::set<std::string> present(update.confirmed.begin(), update.confirmed.end());
   for (const Update::Item& item : update.items) present.insert(item.name);
   std::vector<std::string> gone;
+  for (const auto& [name, failure] : failures_[static_cast<size_t>(update.kind)]) {
+    if (present.count(name) == 0) gone.push_back(name);
+  }
   for (const auto& [name, entry] : entries(update.kind)) {
     if (present.count(name) == 0) gone.push_back(name);
   }
@@ -255,7 +272,7 @@ std::vector<std::pair<std::string, std::vector<std::string>>> Catalog::UnreadyLi
   return out;
 }
 
-bool Catalog::Settle(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const) {
+bool Catalog::SettleKind(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const) {
   bool moved = false;
   for (auto it = warming.begin(); it != warming.end();) {
     if (!(this->*ready)(*it->second.resource)) {
@@ -266,15 +283,15 @@ bool Catalog::Settle(ResourceKind kind, Entries& warming, bool (Catalog::*ready)
     it = warming.erase(it);
     moved = true;
   }
+  if (moved) MarkDirty(kind);
   return moved;
 }
 
 void Catalog::Settle() {
-  if (Settle(ResourceKind::kCluster, warming_clusters_, &Catalog::ClusterReady)) MarkDirty(ResourceKind::kCluster);
-  if (Settle(ResourceKind::kListener, warming_listeners_, &Catalog::ListenerReady)) {
-    MarkDirty(ResourceKind::kListener);
-  }
-  DropUnwanted();
+  const bool clusters = SettleKind(ResourceKind::kCluster, warming_clusters_, &Catalog::ClusterReady);
+  const bool listeners = SettleKind(ResourceKind::kListener, warming_listeners_, &Catalog::ListenerReady);
+  // What a replaced one referred to may be wanted no longer.
+  if (clusters || listeners) UpdateInterest();
 }
 
 void Catalog::OnFetchTimeout(ResourceKind kind, const std::string& name) {

@@ -23,6 +23,7 @@ struct Update {
   struct Item {
     std::string name;  // as far as it could be read
     absl::StatusOr<Resource> resource;
+    std::string bytes;  // as it came; kept when it is refused, for /config_dump
   };
   ResourceKind kind;
   std::string version;
@@ -30,6 +31,8 @@ struct Update {
   // The items are all there is: what is missing is gone (CDS and LDS in state of the world, files).
   bool full_set = false;
   std::vector<std::string> removed;
+  // Of a full set: still there as they are (heartbeats).
+  std::vector<std::string> confirmed;
 };
 
 // Accepted resources, and what each still waits for; makes the next snapshot.
@@ -54,6 +57,7 @@ class Catalog {
     std::string details;
     std::string version;
     int64_t time_ms = 0;  // since the epoch
+    std::string bytes;    // what was refused; may be empty
   };
   struct Status {
     std::string name;
@@ -68,8 +72,8 @@ class Catalog {
   Catalog(std::shared_ptr<const Bootstrap> bootstrap, Hooks hooks);
   ~Catalog();
 
-  // Applies what can be applied and returns each refused resource's name and error text. Names in
-  // `duplicate` of the same batch: the first counts.
+  // Applies what can be applied and returns each refused resource's name and error text. Of several
+  // resources with one name in a batch the first counts.
   struct Refusal {
     std::string name;
     std::string error;
@@ -97,7 +101,7 @@ class Catalog {
   std::vector<Status> Statuses(ResourceKind kind) const;
   // Listeners that warm, each with what it waits for ("RDS name", "SDS name"); for /init_dump.
   std::vector<std::pair<std::string, std::vector<std::string>>> UnreadyListeners() const;
-  // The last version that was accepted of a kind as a whole.
+  // The last version of a kind as a whole of which anything was accepted.
   const std::string& version(ResourceKind kind) const { return versions_[static_cast<size_t>(kind)]; }
 
  private:
@@ -121,7 +125,9 @@ class Catalog {
   void Remove(ResourceKind kind, const std::string& name);
   void RemoveMissing(const Update& update);
   void Settle();
-  bool Settle(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const);
+  void Refuse(const Update& update, const Update::Item& item, const std::string& error, int64_t now_ms);
+  bool Wants(const Resource& resource) const;
+  bool SettleKind(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const);
   bool ClusterReady(const Resource& resource) const;
   bool ListenerReady(const Resource& resource) const { return MissingOf(resource).empty(); }
   // What a listener waits for.

@@ -74,6 +74,7 @@ void Catalog::UpdateInterest() {
     wanted_[Index(kind)] = std::move(wanted[Index(kind)]);
     if (changed && hooks_.on_interest) hooks_.on_interest(kind);
   }
+  DropUnwanted();
 }
 
 std::map<std::string, ConfigSource> Catalog::Wanted(ResourceKind kind) const { return wanted_[Index(kind)]; }
@@ -94,6 +95,10 @@ void Catalog::DropUnwanted() {
     }
     auto& late = timed_out_[Index(kind)];
     for (auto it = late.begin(); it != late.end();) it = wanted.count(*it) > 0 ? std::next(it) : late.erase(it);
+    auto& failed = failures_[Index(kind)];
+    for (auto it = failed.begin(); it != failed.end();) {
+      it = wanted.count(it->first) > 0 ? std::next(it) : failed.erase(it);
+    }
   }
 }
 

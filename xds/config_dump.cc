@@ -15,13 +15,16 @@
 #include "google/protobuf/util/time_util.h"
 #include "xds/http_connection_manager.h"
 #include "xds/redact.h"
+#include "xds/type_registry.h"
 
 namespace remora::xds {
 namespace {
 
 namespace admin = ::envoy::admin::v3;
 using google::protobuf::Any;
+using google::protobuf::FieldMask;
 using google::protobuf::Message;
+using google::protobuf::util::FieldMaskUtil;
 using google::protobuf::util::TimeUtil;
 
 // Lets a resource through by its name.
@@ -31,6 +34,7 @@ class NameFilter {
     if (!regex.empty()) regex_ = std::make_unique<re2::RE2>(regex, re2::RE2::Quiet);
   }
   bool ok() const { return regex_ == nullptr || regex_->ok(); }
+  const std::string& error() const { return regex_->error(); }
   bool Passes(const std::string& name) const { return regex_ == nullptr || re2::RE2::FullMatch(name, *regex_); }
 
  private:
@@ -58,7 +62,11 @@ void SetAny(const Resource& resource, Any* out) {
   out->set_value(BytesOf(resource));
 }
 
-void SetFailure(const Catalog::Failure& failure, admin::UpdateFailureState* out) {
+void SetFailure(ResourceKind kind, const Catalog::Failure& failure, admin::UpdateFailureState* out) {
+  if (!failure.bytes.empty()) {
+    out->mutable_failed_configuration()->set_type_url(std::string(TypeOf(kind).type_url));
+    out->mutable_failed_configuration()->set_value(failure.bytes);
+  }
   out->set_details(failure.details);
   out->set_version_info(failure.version);
   *out->mutable_last_update_attempt() = TimeUtil::MillisecondsToTimestamp(failure.time_ms);
@@ -66,10 +74,10 @@ void SetFailure(const Catalog::Failure& failure, admin::UpdateFailureState* out)
 
 // The fields that most entries share.
 template <typename Entry>
-void SetCommon(const Catalog::Status& status, Entry* out) {
+void SetCommon(ResourceKind kind, const Catalog::Status& status, Entry* out) {
   if (!status.version.empty()) out->set_version_info(status.version);
   if (status.updated_ms > 0) *out->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(status.updated_ms);
-  if (status.failure != nullptr) SetFailure(*status.failure, out->mutable_error_state());
+  if (status.failure != nullptr) SetFailure(kind, *status.failure, out->mutable_error_state());
 }
 
 struct Dump {
@@ -100,7 +108,7 @@ admin::ClustersConfigDump DumpClusters(const Dump& dump) {
     const bool warming = status.stage == Catalog::Stage::kWarming || status.resource == nullptr;
     auto* entry = warming ? out.add_dynamic_warming_clusters() : out.add_dynamic_active_clusters();
     if (status.resource != nullptr) SetAny(*status.resource, entry->mutable_cluster());
-    SetCommon(status, entry);
+    SetCommon(ResourceKind::kCluster, status, entry);
   }
   return out;
 }
@@ -119,7 +127,7 @@ admin::EndpointsConfigDump DumpEndpoints(const Dump& dump) {
     if (status.resource == nullptr || !dump.names.Passes(status.name)) continue;
     auto* entry = out.add_dynamic_endpoint_configs();
     SetAny(*status.resource, entry->mutable_endpoint_config());
-    SetCommon(status, entry);
+    SetCommon(ResourceKind::kEndpoints, status, entry);
   }
   return out;
 }
@@ -145,7 +153,7 @@ admin::ListenersConfigDump DumpListeners(const Dump& dump) {
     auto*& entry = by_name[status.name];
     if (entry == nullptr) entry = out.add_dynamic_listeners();
     entry->set_name(status.name);
-    if (status.failure != nullptr) SetFailure(*status.failure, entry->mutable_error_state());
+    if (status.failure != nullptr) SetFailure(ResourceKind::kListener, *status.failure, entry->mutable_error_state());
     if (status.resource == nullptr) continue;
     const bool warming = status.stage == Catalog::Stage::kWarming;
     SetListenerState(status, warming ? entry->mutable_warming_state() : entry->mutable_active_state());
@@ -182,7 +190,7 @@ admin::RoutesConfigDump DumpRoutes(const Dump& dump) {
     if (!dump.names.Passes(status.name)) continue;
     auto* entry = out.add_dynamic_route_configs();
     if (status.resource != nullptr) SetAny(*status.resource, entry->mutable_route_config());
-    SetCommon(status, entry);
+    SetCommon(ResourceKind::kRouteTable, status, entry);
   }
   return out;
 }
@@ -202,7 +210,7 @@ admin::SecretsConfigDump DumpSecrets(const Dump& dump) {
     auto* entry = warming ? out.add_dynamic_warming_secrets() : out.add_dynamic_active_secrets();
     entry->set_name(status.name);
     if (!warming) SetAny(*status.resource, entry->mutable_secret());
-    SetCommon(status, entry);
+    SetCommon(ResourceKind::kSecret, status, entry);
   }
   return out;
 }
@@ -220,6 +228,46 @@ std::vector<std::unique_ptr<Message>> Collect(const Dump& dump, bool include_eds
   return all;
 }
 
+FieldMask ParseMask(const std::string& text) {
+  FieldMask mask;
+  FieldMaskUtil::FromString(text, &mask);
+  return mask;
+}
+
+// False when a path of the mask leads nowhere in this message.
+bool Trim(const FieldMask& mask, Message* message) {
+  for (const std::string& path : mask.paths()) {
+    if (!FieldMaskUtil::GetFieldDescriptors(message->GetDescriptor(), path, nullptr)) return false;
+  }
+  FieldMaskUtil::TrimMessage(mask, message);
+  return true;
+}
+
+// A mask over one element of a list reaches into the resource: "cluster.name".
+void TrimElement(const FieldMask& mask, Message* element) {
+  FieldMask outer;
+  FieldMask inner;
+  Any* any = nullptr;
+  for (const std::string& path : mask.paths()) {
+    const std::pair<std::string, std::string> parts = absl::StrSplit(path, absl::MaxSplits('.', 1));
+    const auto* field = element->GetDescriptor()->FindFieldByName(parts.first);
+    const bool is_any = field != nullptr && field->message_type() != nullptr && !field->is_repeated() &&
+                        field->message_type()->full_name() == "google.protobuf.Any";
+    outer.add_paths(is_any ? parts.first : path);
+    if (!is_any || parts.second.empty() || !element->GetReflection()->HasField(*element, field)) continue;
+    inner.add_paths(parts.second);
+    any = dynamic_cast<Any*>(element->GetReflection()->MutableMessage(element, field));
+  }
+  if (any != nullptr) {
+    const std::unique_ptr<Message> resource = NewMessage(TypeName(any->type_url()));
+    if (resource != nullptr && resource->ParseFromString(any->value())) {
+      FieldMaskUtil::TrimMessage(inner, resource.get());
+      any->set_value(SerializeDeterministically(*resource));
+    }
+  }
+  FieldMaskUtil::TrimMessage(outer, element);
+}
+
 // The elements of the one list that was asked for.
 absl::Status AddResource(const std::vector<std::unique_ptr<Message>>& all, const ConfigDumpQuery& query,
                          admin::ConfigDump* out) {
@@ -228,18 +276,14 @@ absl::Status AddResource(const std::vector<std::unique_ptr<Message>>& all, const
     if (field == nullptr) continue;
     if (!field->is_repeated()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(query.resource, " is not a repeated field. Use ?mask={", query.resource, "} to get only this field\n"));
+          absl::StrCat(query.resource, " is not a repeated field. Use ?mask=", query.resource, " to get only this field"));
     }
     const auto* reflection = message->GetReflection();
     for (int i = 0; i < reflection->FieldSize(*message, field); ++i) {
-      std::unique_ptr<Message> element(message->New());
-      element.reset(reflection->GetRepeatedMessage(*message, field, i).New());
-      element->CopyFrom(reflection->GetRepeatedMessage(*message, field, i));
-      if (!query.mask.empty()) {
-        google::protobuf::FieldMask mask;
-        google::protobuf::util::FieldMaskUtil::FromString(query.mask, &mask);
-        google::protobuf::util::FieldMaskUtil::TrimMessage(mask, element.get());
-      }
+      const Message& from = reflection->GetRepeatedMessage(*message, field, i);
+      const std::unique_ptr<Message> element(from.New());
+      element->CopyFrom(from);
+      if (!query.mask.empty()) TrimElement(ParseMask(query.mask), element.get());
       out->add_configs()->PackFrom(*element);
     }
     return absl::OkStatus();
@@ -247,28 +291,34 @@ absl::Status AddResource(const std::vector<std::unique_ptr<Message>>& all, const
   return absl::NotFoundError(absl::StrCat(query.resource, " not found in config dump"));
 }
 
+absl::Status AddAll(const std::vector<std::unique_ptr<Message>>& all, const ConfigDumpQuery& query,
+                    admin::ConfigDump* out) {
+  for (const auto& message : all) {
+    // Each part has fields of its own: one that the mask does not fit is left out.
+    if (!query.mask.empty() && !Trim(ParseMask(query.mask), message.get())) continue;
+    out->add_configs()->PackFrom(*message);
+  }
+  if (out->configs().empty() && !query.mask.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("FieldMask ", query.mask, " could not be successfully applied to any configs."));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<std::string> RenderConfigDump(const Bootstrap& bootstrap, const Catalog& catalog,
                                              const ConfigDumpQuery& query, int64_t start_ms) {
   const NameFilter names(query.name_regex);
-  if (!names.ok()) return absl::InvalidArgumentError("Error while parsing name_regex from " + query.name_regex);
+  if (!names.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("INVALID_ARGUMENT: Error while parsing name_regex from ", query.name_regex, ": ", names.error()));
+  }
   const Dump dump{bootstrap, catalog, names, TimeUtil::MillisecondsToTimestamp(start_ms)};
   const std::vector<std::unique_ptr<Message>> all = Collect(dump, query.include_eds);
   admin::ConfigDump out;
-  if (!query.resource.empty()) {
-    const absl::Status status = AddResource(all, query, &out);
-    if (!status.ok()) return status;
-  } else {
-    for (const auto& message : all) {
-      if (!query.mask.empty()) {
-        google::protobuf::FieldMask mask;
-        google::protobuf::util::FieldMaskUtil::FromString(query.mask, &mask);
-        google::protobuf::util::FieldMaskUtil::TrimMessage(mask, message.get());
-      }
-      out.add_configs()->PackFrom(*message);
-    }
-  }
+  const absl::Status status = query.resource.empty() ? AddAll(all, query, &out) : AddResource(all, query, &out);
+  if (!status.ok()) return status;
   Redact(&out);
   return ToJson(out);
 }

@@ -6,6 +6,7 @@
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
 #include "udpa/annotations/sensitive.pb.h"
+#include "udpa/type/v1/typed_struct.pb.h"
 #include "xds/type_registry.h"
 
 namespace remora::xds {
@@ -19,10 +20,22 @@ constexpr char kRedacted[] = "[redacted]";
 
 void Walk(Message* message, bool sensitive);
 
+// What nobody can decode cannot be shown (nor checked for secrets): its type is, and that only.
+void ShowTypeOnly(google::protobuf::Any* any) {
+  udpa::type::v1::TypedStruct shown;
+  shown.set_type_url(any->type_url());
+  any->PackFrom(shown);
+}
+
 void RedactAny(google::protobuf::Any* any, bool sensitive) {
+  // An empty one is nothing at all.
+  if (any->type_url().empty()) {
+    any->clear_value();
+    return;
+  }
   std::unique_ptr<Message> inner = NewMessage(TypeName(any->type_url()));
   if (inner == nullptr || !inner->ParseFromString(any->value())) {
-    if (sensitive) any->clear_value();
+    ShowTypeOnly(any);
     return;
   }
   Walk(inner.get(), sensitive);

@@ -31,7 +31,7 @@ FileResources::Item ParseItem(const google::protobuf::Any& any, int index,
   context.set_source(&source);
   ParseContext::Scope scope(context, "resources", index);
   const Extension extension = ParseExtension("", any, context);
-  FileResources::Item item{expected.name(extension.value), absl::UnknownError("")};
+  FileResources::Item item{expected.name(extension.value), absl::UnknownError(""), extension.value};
   if (FindResourceType(extension.type_url) != &expected) {
     item.resource =
         absl::InvalidArgumentError(absl::StrCat("type URL ", extension.type_url,

@@ -63,6 +63,7 @@ struct FileResources {
   struct Item {
     std::string name;  // as far as it could be read
     absl::StatusOr<Resource> resource;
+    std::string bytes;  // the serialized resource
   };
   std::vector<Item> items;
   std::vector<std::string> warnings;

@@ -42,6 +42,13 @@ std::string ServersKey(ResourceKind kind, const ApiConfigSource& api) {
   return key;
 }
 
+// One line for each, with its name.
+std::string Describe(const std::vector<Catalog::Refusal>& refusals) {
+  return absl::StrJoin(refusals, "\n", [](std::string* out, const Catalog::Refusal& refusal) {
+    absl::StrAppend(out, refusal.name, ": ", refusal.error);
+  });
+}
+
 std::string TypeUrl(ResourceKind kind) { return std::string(TypeOf(kind).type_url); }
 
 }  // namespace
@@ -71,7 +78,8 @@ struct Subscriptions::Stream {
   Servers servers;
   AdsSession session;
   std::unique_ptr<AdsStream> stream;
-  std::set<ResourceKind> kinds;
+  // What this stream brings: names by kind; none for CDS and LDS, which come as a whole.
+  std::map<ResourceKind, std::set<std::string>> kinds;
 };
 
 struct Subscriptions::File {
@@ -118,7 +126,7 @@ void Subscriptions::StartKind(ResourceKind kind, const ConfigSource& source) {
     return;
   }
   Stream& stream = source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
-  stream.kinds.insert(kind);
+  stream.kinds[kind];
   stream.session.SubscribeAll(TypeUrl(kind));
   Emit(UpdateEvent::Kind::kAttempt, kind, "");
   stream.stream->Pump();
@@ -134,7 +142,10 @@ std::unique_ptr<Subscriptions::Stream> Subscriptions::MakeStream(const ApiConfig
   AdsStream::Hooks hooks;
   hooks.on_response = [this, raw](const Response& response) { OnResponse(*raw, response); };
   hooks.on_failure = [this, raw] {
-    for (ResourceKind kind : raw->kinds) Emit(UpdateEvent::Kind::kFailure, kind, "");
+    for (const auto& [kind, names] : raw->kinds) {
+      if (TypeOf(kind).full_set) Emit(UpdateEvent::Kind::kFailure, kind, "");
+      for (const std::string& name : names) Emit(UpdateEvent::Kind::kFailure, kind, name);
+    }
   };
   if (aggregated) hooks.on_connected = hooks_.on_connected;
   hooks.log = hooks_.log;
@@ -175,6 +186,9 @@ void Subscriptions::SubscribeNames(ResourceKind kind) {
     }
     Stream& stream = source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
     by_stream[&stream].insert(name);
+    // Asked for anew: a name that is awaited already, or was given up, is not timed again.
+    if (stream.kinds[kind].count(name) > 0) continue;
+    Emit(UpdateEvent::Kind::kAttempt, kind, name);
     if (!catalog_->Has(kind, name)) StartFetchTimer(kind, name, source.initial_fetch_timeout);
   }
   for (auto it = files_.begin(); it != files_.end();) {
@@ -189,11 +203,9 @@ void Subscriptions::SubscribeNames(ResourceKind kind) {
   if (aggregated_ != nullptr) streams.push_back(aggregated_.get());
   for (const auto& [key, stream] : own_) streams.push_back(stream.get());
   for (Stream* stream : streams) {
-    std::set<std::string>& names = by_stream[stream];
-    if (names.empty() && stream->kinds.count(kind) == 0) continue;
-    stream->kinds.insert(kind);
-    for (const std::string& name : names) Emit(UpdateEvent::Kind::kAttempt, kind, name);
-    stream->session.SubscribeTo(TypeUrl(kind), std::move(names));
+    if (by_stream.count(stream) == 0 && stream->kinds.count(kind) == 0) continue;
+    stream->kinds[kind] = by_stream[stream];
+    stream->session.SubscribeTo(TypeUrl(kind), stream->kinds[kind]);
   }
   // While a response is being applied its answer must go out before what follows from it.
   if (!applying_) PumpAll();
@@ -205,9 +217,12 @@ void Subscriptions::PumpAll() {
 }
 
 Update Subscriptions::Parse(const ResourceType& type, const Response& response) {
-  Update update{type.kind, response.version, {}, type.full_set, response.removed};
+  Update update{type.kind, response.version, {}, type.full_set, response.removed, {}};
   for (const WireResource& wire : response.resources) {
-    if (wire.heartbeat) continue;
+    if (wire.heartbeat) {
+      update.confirmed.push_back(wire.name);
+      continue;
+    }
     ParseContext context(ParseContext::Origin::kDynamic);
     context.set_unknown_fields_are_errors(reject_unknown_fields_);
     context.set_runtime(bootstrap_->runtime);
@@ -215,7 +230,8 @@ Update Subscriptions::Parse(const ResourceType& type, const Response& response) 
     if (wire.type_url != type.type_url) {
       update.items.push_back({std::move(name), absl::InvalidArgumentError(absl::StrCat(
                                                    wire.type_url, " does not match the message-wide type URL ",
-                                                   type.type_url))});
+                                                   type.type_url)),
+                              ""});
       continue;
     }
     absl::StatusOr<Resource> resource = type.parse(wire.bytes, context);
@@ -223,7 +239,7 @@ Update Subscriptions::Parse(const ResourceType& type, const Response& response) 
       Emit(UpdateEvent::Kind::kWarning, type.kind, name, response.version, context.Describe(warning));
     }
     if (resource.ok()) name = resource->name;
-    update.items.push_back({std::move(name), std::move(resource)});
+    update.items.push_back({std::move(name), std::move(resource), wire.bytes});
   }
   return update;
 }
@@ -244,34 +260,37 @@ void Subscriptions::OnResponse(Stream& stream, const Response& response) {
     stream.session.Accept(response);
   } else {
     std::set<std::string> refused;
-    std::vector<std::string> lines;
-    for (const Catalog::Refusal& refusal : refusals) {
-      refused.insert(refusal.name);
-      lines.push_back(absl::StrCat(refusal.name, ": ", refusal.error));
-    }
+    for (const Catalog::Refusal& refusal : refusals) refused.insert(refusal.name);
     stream.session.Refuse(
-        response, absl::StrCat("Error adding/updating ", type->short_name, " resource(s) ", absl::StrJoin(lines, "\n")),
-        refused);
+        response, absl::StrCat("Error adding/updating ", type->short_name, " resource(s) ", Describe(refusals)), refused);
   }
   PumpAll();
-  Report(update, refusals);
+  Report(update, refusals, /*from_stream=*/true);
   FirstAnswer(type->kind);
 }
 
-void Subscriptions::Report(const Update& update, const std::vector<Catalog::Refusal>& refusals) {
+// Envoy counts the next attempt as soon as one has ended; of files each reading is one.
+void Subscriptions::Report(const Update& update, const std::vector<Catalog::Refusal>& refusals, bool from_stream) {
   for (const Update::Item& item : update.items) StopFetchTimer(update.kind, item.name);
-  const bool whole = TypeOf(update.kind).full_set;
-  for (const Catalog::Refusal& refusal : refusals) {
-    Emit(UpdateEvent::Kind::kRejected, update.kind, whole ? "" : refusal.name, update.version,
-         absl::StrCat(refusal.name, ": ", refusal.error));
-    if (whole) return;
-  }
-  if (whole) {
-    Emit(UpdateEvent::Kind::kSuccess, update.kind, "", update.version);
+  const auto emit = [&](UpdateEvent::Kind kind, const std::string& name, const std::string& detail) {
+    Emit(kind, update.kind, name, update.version, detail);
+    if (from_stream) Emit(UpdateEvent::Kind::kAttempt, update.kind, name);
+  };
+  if (TypeOf(update.kind).full_set) {
+    if (refusals.empty()) {
+      emit(UpdateEvent::Kind::kSuccess, "", "");
+    } else {
+      emit(UpdateEvent::Kind::kRejected, "", Describe(refusals));
+    }
     return;
   }
+  std::set<std::string> refused;
+  for (const Catalog::Refusal& refusal : refusals) {
+    refused.insert(refusal.name);
+    emit(UpdateEvent::Kind::kRejected, refusal.name, refusal.error);
+  }
   for (const Update::Item& item : update.items) {
-    if (item.resource.ok()) Emit(UpdateEvent::Kind::kSuccess, update.kind, item.name, update.version);
+    if (refused.count(item.name) == 0) emit(UpdateEvent::Kind::kSuccess, item.name, "");
   }
 }
 
@@ -281,13 +300,13 @@ void Subscriptions::WatchResourceFile(ResourceKind kind, const std::string& name
   slot = std::make_unique<File>(File{kind, name, source.path, nullptr});
   File* file = slot.get();
   file->watch = world_->WatchFile(source.path, source.watched_directory, [this, file] { ReadFile(*file); });
-  Emit(UpdateEvent::Kind::kAttempt, kind, name);
   // A first reading in a later turn: the catalog may be in the middle of an update.
   fetches_[{kind, name}] = world_->After(std::chrono::nanoseconds(0), [this, file] { ReadFile(*file); });
 }
 
 void Subscriptions::ReadFile(File& file) {
   StopFetchTimer(file.kind, file.name);
+  Emit(UpdateEvent::Kind::kAttempt, file.kind, file.name);
   absl::StatusOr<FileResources> read = ReadResourceFile(file.path, TypeOf(file.kind).type_url);
   if (!read.ok()) {
     Emit(UpdateEvent::Kind::kRejected, file.kind, file.name, "", std::string(read.status().message()));
@@ -298,15 +317,15 @@ void Subscriptions::ReadFile(File& file) {
   for (const std::string& warning : read->warnings) {
     Emit(UpdateEvent::Kind::kWarning, file.kind, file.name, read->version, warning);
   }
-  Update update{file.kind, read->version, {}, file.name.empty(), {}};
+  Update update{file.kind, read->version, {}, file.name.empty(), {}, {}};
   for (FileResources::Item& item : read->items) {
     if (!file.name.empty() && item.name != file.name) continue;
-    update.items.push_back({std::move(item.name), std::move(item.resource)});
+    update.items.push_back({std::move(item.name), std::move(item.resource), std::move(item.bytes)});
   }
   const std::string name = file.name;
   const ResourceKind kind = file.kind;
   const bool found = name.empty() || !update.items.empty();
-  Report(update, catalog_->Apply(update, world_->WallClockMs()));
+  Report(update, catalog_->Apply(update, world_->WallClockMs()), /*from_stream=*/false);
   if (!found) catalog_->OnFetchTimeout(kind, name);
   FirstAnswer(kind);
 }

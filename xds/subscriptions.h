@@ -92,7 +92,7 @@ class Subscriptions {
   std::unique_ptr<Stream> MakeStream(const ApiConfigSource& source, std::string method, bool aggregated);
   void OnResponse(Stream& stream, const Response& response);
   Update Parse(const ResourceType& type, const Response& response);
-  void Report(const Update& update, const std::vector<Catalog::Refusal>& refusals);
+  void Report(const Update& update, const std::vector<Catalog::Refusal>& refusals, bool from_stream);
   void StartFetchTimer(ResourceKind kind, const std::string& name, absl::Duration timeout);
   void StopFetchTimer(ResourceKind kind, const std::string& name);
   void PumpAll();

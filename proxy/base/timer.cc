@@ -36,7 +36,12 @@ TimerWheel::~TimerWheel() {
 }
 
 // The loop's cached clock: no system call to start a timer.
-int64_t TimerWheel::NowMs() const { return static_cast<int64_t>(uv_now(loop_)); }
+int64_t TimerWheel::NowMs() const { return static_cast<int64_t>(uv_now(loop_)) + skipped_ms_; }
+
+void TimerWheel::Skip(int64_t ms) {
+  skipped_ms_ += ms;
+  Advance();
+}
 
 void TimerWheel::Link(Timer* timer) {
   const int64_t due = std::max(timer->due_ms_, current_ms_);

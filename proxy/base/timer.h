@@ -56,6 +56,8 @@ class TimerWheel {
   TimerWheel& operator=(const TimerWheel&) = delete;
 
   size_t armed() const { return armed_; }
+  // For tests: lets so much time pass at once, and fires what is due then.
+  void Skip(int64_t ms);
 
  private:
   friend class Timer;
@@ -72,6 +74,7 @@ class TimerWheel {
 
   uv_loop_s* loop_;
   uv_timer_s* uv_timer_;
+  int64_t skipped_ms_ = 0;
   int64_t current_ms_ = 0;
   int64_t armed_for_ms_ = -1;
   size_t armed_ = 0;

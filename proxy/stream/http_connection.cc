@@ -4,13 +4,13 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "proxy/codec/detect.h"
 #include "proxy/stream/http_worker.h"
 #include "proxy/stream/stream.h"
 
 namespace remora::proxy {
 namespace {
 
-constexpr absl::string_view kPreface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr absl::string_view kRemoteDisconnect = "downstream_remote_disconnect";
 constexpr absl::string_view kLocalDisconnect = "downstream_local_disconnect";
 
@@ -30,6 +30,7 @@ class HttpConnection::CodecDoor final : public CodecHost, public ServerCodecEven
     connection_->connection_->RedeliverInput();
   }
   void OnIdleChange(bool) override {}
+  int64_t now_ns() override { return connection_->worker_->loop().now_ns(); }
   MessageSink* OnNewStream(CodecStream* stream) override {
     return connection_->OnNewStream(stream);
   }
@@ -115,12 +116,12 @@ void HttpConnection::OnConnected() {
 // False while too little has arrived to tell.
 bool HttpConnection::ChooseCodec(bool eof) {
   Body& input = connection_->input();
-  const size_t size = std::min(input.size(), kPreface.size());
-  if (size == 0) return false;
-  const absl::string_view head = input.Linearize(size);
-  const bool may_be_http2 = head == kPreface.substr(0, size);
-  if (may_be_http2 && size < kPreface.size() && !eof) return false;
-  MakeCodec(may_be_http2 && size == kPreface.size());
+  if (input.empty()) return false;
+  const absl::string_view head =
+      input.Linearize(std::min(input.size(), kHttp2Preface.size()));
+  const DetectedProtocol detected = DetectProtocol(head);
+  if (detected == DetectedProtocol::kNeedMore && !eof) return false;
+  MakeCodec(detected == DetectedProtocol::kHttp2);
   return true;
 }
 

@@ -165,6 +165,8 @@ absl::string_view WithoutPort(const Config& config, absl::string_view host, uint
 }  // namespace
 
 PathVerdict NormalizePath(const Config& config, Headers& request) {
+  // A fragment has no business in a request; whoever sends one means to be misread.
+  if (absl::StrContains(request.path(), "#")) return PathVerdict::kReject;
   if (!NeedsWork(config) || request.path().empty()) return PathVerdict::kContinue;
   Arena& arena = request.arena();
   absl::string_view path = request.path();

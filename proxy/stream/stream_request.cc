@@ -143,8 +143,6 @@ void Stream::NormalizeUpgrade(Headers& headers) {
   const absl::string_view upgrade = headers.Value(HeaderId::kUpgrade);
   if (upgrade.empty() || info_.protocol == Protocol::kHttp2) return;
   upgrade_ = arena_.Copy(absl::AsciiStrToLower(upgrade));
-  // The upstream's parser must see that no body comes before the upgrade.
-  if (!headers.Has(HeaderId::kContentLength)) headers.AddReference(HeaderId::kContentLength, "0");
 }
 
 void Stream::UnderstandClient(Headers& headers) {

@@ -22,6 +22,7 @@ class FarEnd {
   // What has arrived since the last call.
   std::string Take();
   const Body& arrived() const { return arrived_; }
+  void Drop() { arrived_.Clear(); }
   void Send(absl::string_view bytes);
   void SendEof();
   // The stream breaks with this errno.

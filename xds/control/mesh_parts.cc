@@ -68,6 +68,9 @@ void AddLimits(Cluster* cluster) {
   SetDuration(absl::Seconds(2), cluster->mutable_connect_timeout());
   cluster->mutable_circuit_breakers()->add_thresholds()->mutable_max_retries()->set_value(
       kMaxRetriesAtOnce);
+  // Envoy otherwise holds back what it learns of health for up to a second, in
+  // which the only endpoint it believes in may be the one that has just died.
+  cluster->mutable_common_lb_config()->mutable_update_merge_window();
   auto* outlier = cluster->mutable_outlier_detection();
   outlier->mutable_consecutive_5xx()->set_value(5);
   SetDuration(absl::Seconds(1), outlier->mutable_interval());

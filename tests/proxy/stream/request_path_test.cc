@@ -34,6 +34,10 @@ TEST(RequestPathTest, NothingIsTouchedByDefault) {
   EXPECT_EQ(Normalize(Config(), "/a/../%2e//b?x=/../").path, "/a/../%2e//b?x=/../");
 }
 
+TEST(RequestPathTest, FragmentsAreRefused) {
+  EXPECT_EQ(Normalize(Config(), "/a#b").verdict, PathVerdict::kReject);
+}
+
 TEST(RequestPathTest, DotSegmentsGo) {
   Config config;
   config.normalize_path = true;

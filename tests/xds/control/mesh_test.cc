@@ -216,6 +216,8 @@ TEST(Mesh, ASidecarBalancesItsApplicationByWeightAndHealth) {
   EXPECT_EQ(local.health_checks(0).http_health_check().path(), "/healthz");
   EXPECT_EQ(local.health_checks(0).interval().seconds(), 1);
   EXPECT_EQ(local.outlier_detection().consecutive_5xx().value(), 5u);
+  EXPECT_TRUE(local.common_lb_config().has_update_merge_window());
+  EXPECT_EQ(local.common_lb_config().update_merge_window().seconds(), 0) << "told at once";
   const auto routes = web.Get<RouteConfiguration>(Type::kRoute, "inbound");
   const auto& first = routes.virtual_hosts(0).routes(0).route();
   EXPECT_EQ(first.cluster(), "local_app");
