@@ -1,8 +1,9 @@
 // The header map: what filters and routes do with it.
+#include "filters/api/headers.h"
+
 #include <benchmark/benchmark.h>
 
 #include "filters/api/arena.h"
-#include "filters/api/headers.h"
 
 namespace remora {
 namespace {

@@ -60,7 +60,8 @@ BENCHMARK_CAPTURE(Parse, response, Http1Parser::Kind::kResponse, kResponse);
 
 void Encode(benchmark::State& state, bool request) {
   const Http1Options options;
-  Http1Parser parser(request ? Http1Parser::Kind::kRequest : Http1Parser::Kind::kResponse, &options);
+  Http1Parser parser(request ? Http1Parser::Kind::kRequest : Http1Parser::Kind::kResponse,
+                     &options);
   Arena arena;
   parser.Start(arena.New<Headers>(&arena));
   size_t taken = 0;

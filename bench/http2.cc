@@ -1,5 +1,5 @@
-// HTTP/2: exchanges between a client and a server codec joined in memory, so each figure is the work
-// of both sides of both directions.
+// HTTP/2: exchanges between a client and a server codec joined in memory, so each figure is the
+// work of both sides of both directions.
 #include <benchmark/benchmark.h>
 
 #include <deque>

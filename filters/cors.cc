@@ -41,14 +41,14 @@ class CorsFilter final : public HttpFilter {
  private:
   // What the most specific level that says anything says; null when none does.
   template <typename T>
-  const T* FirstOf(std::optional<T> Policy::*field) const {
+  const T* FirstOf(std::optional<T> Policy::* field) const {
     for (size_t i = count_; i-- > 0;) {
       if (levels_[i]->*field) return &*(levels_[i]->*field);
     }
     return nullptr;
   }
-  absl::string_view Text(std::string Policy::*field) const;
-  bool Flag(std::optional<bool> Policy::*field, bool otherwise) const;
+  absl::string_view Text(std::string Policy::* field) const;
+  bool Flag(std::optional<bool> Policy::* field, bool otherwise) const;
   bool Enabled() const;
   bool Shadowed() const;
   bool IsAllowed(absl::string_view origin) const;
@@ -61,14 +61,14 @@ class CorsFilter final : public HttpFilter {
   bool applies_ = false;
 };
 
-absl::string_view CorsFilter::Text(std::string Policy::*field) const {
+absl::string_view CorsFilter::Text(std::string Policy::* field) const {
   for (size_t i = count_; i-- > 0;) {
     if (!(levels_[i]->*field).empty()) return levels_[i]->*field;
   }
   return {};
 }
 
-bool CorsFilter::Flag(std::optional<bool> Policy::*field, bool otherwise) const {
+bool CorsFilter::Flag(std::optional<bool> Policy::* field, bool otherwise) const {
   const bool* const said = FirstOf(field);
   return said == nullptr ? otherwise : *said;
 }

@@ -241,7 +241,8 @@ absl::StatusOr<std::shared_ptr<const Settings>> ParseSettings(absl::string_view 
   }
   out->downstream_nodes.assign(proto->downstream_nodes().begin(), proto->downstream_nodes().end());
   if (proto->has_max_active_faults()) out->most_active = proto->max_active_faults().value();
-  out->delay_percent_key = Or(proto->delay_percent_runtime(), "fault.http.delay.fixed_delay_percent");
+  out->delay_percent_key =
+      Or(proto->delay_percent_runtime(), "fault.http.delay.fixed_delay_percent");
   out->delay_ms_key = Or(proto->delay_duration_runtime(), "fault.http.delay.fixed_duration_ms");
   out->abort_percent_key = Or(proto->abort_percent_runtime(), "fault.http.abort.abort_percent");
   out->abort_status_key = Or(proto->abort_http_status_runtime(), "fault.http.abort.http_status");

@@ -82,13 +82,13 @@ const TlsFacts* TlsOf(const FormatArgs& args, const StreamInfo& info) {
   return info.downstream == nullptr ? nullptr : info.downstream->tls;
 }
 
-template <std::string TlsFacts::*kField>
+template <std::string TlsFacts::* kField>
 FormatValue TlsText(const FormatArgs& args, const StreamInfo& info, std::string*) {
   const TlsFacts* tls = TlsOf(args, info);
   return tls == nullptr ? FormatValue() : FormatValue::TextOrMissing(tls->*kField);
 }
 
-template <std::vector<std::string> TlsFacts::*kField>
+template <std::vector<std::string> TlsFacts::* kField>
 FormatValue TlsList(const FormatArgs& args, const StreamInfo& info, std::string* scratch) {
   const TlsFacts* tls = TlsOf(args, info);
   if (tls == nullptr) return {};
@@ -99,7 +99,7 @@ FormatValue TlsList(const FormatArgs& args, const StreamInfo& info, std::string*
   return FormatValue::TextOrMissing(*scratch);
 }
 
-template <int64_t TlsFacts::*kField>
+template <int64_t TlsFacts::* kField>
 FormatValue TlsTime(const FormatArgs& args, const StreamInfo& info, std::string* scratch) {
   const TlsFacts* tls = TlsOf(args, info);
   if (tls == nullptr || tls->*kField == 0) return {};
@@ -124,7 +124,7 @@ FormatValue ConnectionId(const FormatArgs&, const StreamInfo& info, std::string*
   return info.downstream == nullptr ? FormatValue() : FormatValue::Number(info.downstream->id);
 }
 
-template <absl::string_view ConnectionInfo::*kField>
+template <absl::string_view ConnectionInfo::* kField>
 FormatValue ConnectionText(const FormatArgs&, const StreamInfo& info, std::string*) {
   return info.downstream == nullptr ? FormatValue()
                                     : FormatValue::TextOrMissing(info.downstream->*kField);
@@ -181,9 +181,9 @@ constexpr FormatField kFields[] = {
     {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", kNone, TransportFailure, nullptr, kDownstream},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", kNone, TransportFailure, nullptr, kUpstream},
     {"REQUESTED_SERVER_NAME", kOptional, ServerName, nullptr, 0},
-#define REMORA_TLS_FIELD(NAME, FUNCTION)                            \
-  {"DOWNSTREAM_" NAME, kNone, FUNCTION, nullptr, kDownstream}, {    \
-    "UPSTREAM_" NAME, kNone, FUNCTION, nullptr, kUpstream           \
+#define REMORA_TLS_FIELD(NAME, FUNCTION)                         \
+  {"DOWNSTREAM_" NAME, kNone, FUNCTION, nullptr, kDownstream}, { \
+    "UPSTREAM_" NAME, kNone, FUNCTION, nullptr, kUpstream        \
   }
     REMORA_TLS_FIELD("TLS_VERSION", TlsText<&TlsFacts::version>),
     REMORA_TLS_FIELD("TLS_CIPHER", TlsText<&TlsFacts::cipher>),

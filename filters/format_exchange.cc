@@ -98,8 +98,8 @@ absl::Status ParseDuration(absl::string_view argument, FormatArgs* args) {
   const std::optional<int> to = PointIndex(parts[1]);
   const int unit = parts[2] == "ms" ? 0 : parts[2] == "us" ? 1 : parts[2] == "ns" ? 2 : -1;
   if (!from || !to) {
-    return absl::InvalidArgumentError(absl::StrCat("Invalid common duration time point: ",
-                                                   from ? parts[1] : parts[0], "."));
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid common duration time point: ", from ? parts[1] : parts[0], "."));
   }
   if (unit < 0) {
     return absl::InvalidArgumentError(
@@ -115,12 +115,12 @@ FormatValue CommonDuration(const FormatArgs& args, const StreamInfo& info, std::
                info.timing.*kPoints[args.mode >> 8 & 255].point, kUnits[args.mode >> 16]);
 }
 
-template <uint64_t StreamInfo::*kField>
+template <uint64_t StreamInfo::* kField>
 FormatValue Bytes(const FormatArgs&, const StreamInfo& info, std::string*) {
   return FormatValue::Number(info.*kField);
 }
 
-template <absl::string_view StreamInfo::*kField>
+template <absl::string_view StreamInfo::* kField>
 FormatValue Name(const FormatArgs&, const StreamInfo& info, std::string*) {
   return FormatValue::TextOrMissing(info.*kField);
 }

@@ -36,7 +36,8 @@ size_t ReadEnd(absl::string_view rest, std::optional<size_t>* length) {
   size_t end = 1;
   while (end < rest.size() && absl::ascii_isdigit(rest[end])) ++end;
   size_t value = 0;
-  if (end >= rest.size() || rest[end] != '%' || !absl::SimpleAtoi(rest.substr(1, end - 1), &value)) {
+  if (end >= rest.size() || rest[end] != '%' ||
+      !absl::SimpleAtoi(rest.substr(1, end - 1), &value)) {
     return 0;
   }
   *length = value;

@@ -53,9 +53,9 @@ class Formatter {
   struct JsonNode {
     enum class Kind {
       kNull,
-      kFixed,   // never changes: `fixed`, ready-made JSON
-      kValue,   // one operator: the type of its value is kept
-      kText,    // several: one string
+      kFixed,  // never changes: `fixed`, ready-made JSON
+      kValue,  // one operator: the type of its value is kept
+      kText,   // several: one string
       kList,
       kObject,
     };

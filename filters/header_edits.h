@@ -43,7 +43,14 @@ class HeaderEdits {
   void Apply(const StreamInfo& info, Headers& headers) const;
 
  private:
-  enum class Kind { kAppend, kAddIfAbsent, kOverwrite, kOverwriteIfExists, kRemove, kRemoveMatching };
+  enum class Kind {
+    kAppend,
+    kAddIfAbsent,
+    kOverwrite,
+    kOverwriteIfExists,
+    kRemove,
+    kRemoveMatching
+  };
   struct Edit {
     Kind kind = Kind::kAppend;
     std::string name;

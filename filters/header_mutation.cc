@@ -59,7 +59,7 @@ class HeaderMutationFilter final : public HttpFilter {
  private:
   // The chain's edits come first, the route's levels after: the least specific last, unless
   // configuration turns that round.
-  Verdict Apply(HeaderEdits Edits::*which, Headers& headers) {
+  Verdict Apply(HeaderEdits Edits::* which, Headers& headers) {
     const StreamInfo& info = std::as_const(*context_).info();
     (edits_->*which).Apply(info, headers);
     const void* levels[4];

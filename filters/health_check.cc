@@ -128,7 +128,8 @@ absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view conf
   settings->pass_through = proto->pass_through_mode().value();
   settings->cache_ns = proto->cache_time().seconds() * 1000000000 + proto->cache_time().nanos();
   if (settings->cache_ns > 0 && !settings->pass_through) {
-    return absl::InvalidArgumentError("cache_time_ms must not be set when path_through_mode is disabled");
+    return absl::InvalidArgumentError(
+        "cache_time_ms must not be set when path_through_mode is disabled");
   }
   for (const auto& header : proto->headers()) {
     absl::StatusOr<HeaderMatcher> matcher = HeaderMatcher::Parse(header);

@@ -133,8 +133,7 @@ absl::StatusOr<std::shared_ptr<const Settings>> ParseSettings(absl::string_view 
     if (interval < 50000000) {
       return absl::InvalidArgumentError("local rate limit token bucket fill timer must be >= 50ms");
     }
-    const uint64_t per_fill =
-        bucket.has_tokens_per_fill() ? bucket.tokens_per_fill().value() : 1;
+    const uint64_t per_fill = bucket.has_tokens_per_fill() ? bucket.tokens_per_fill().value() : 1;
     out->bucket = std::make_unique<TokenBucket>(bucket.max_tokens(), per_fill, interval);
   }
   out->enabled = RuntimeFraction::From(proto->filter_enabled());

@@ -100,7 +100,8 @@ absl::StatusOr<RbacRule> RbacRule::Parse(const pb::Permission& proto) {
       status = Take(StringMatcher::Parse(proto.requested_server_name()), &out.string_);
       break;
     default:
-      status = NotSupported(kName, "this kind of permission (matcher, uri_template, sourced_metadata)");
+      status =
+          NotSupported(kName, "this kind of permission (matcher, uri_template, sourced_metadata)");
   }
   if (!status.ok()) return status;
   return out;
@@ -154,7 +155,8 @@ absl::StatusOr<RbacRule> RbacRule::Parse(const pb::Principal& proto) {
       status = Take(MetadataMatcher::Parse(proto.metadata()), &out.metadata_);
       break;
     default:
-      status = NotSupported(kName, "this kind of principal (filter_state, sourced_metadata, custom)");
+      status =
+          NotSupported(kName, "this kind of principal (filter_state, sourced_metadata, custom)");
   }
   if (!status.ok()) return status;
   return out;
@@ -196,8 +198,8 @@ bool RbacRule::Match(const RbacInput& input) const {
       return downstream != nullptr && downstream->local.is_ip() &&
              downstream->local.port() >= port_start_ && downstream->local.port() < port_end_;
     case Kind::kMetadata:
-      return metadata_->Match(input.info.dynamic_metadata == nullptr ? kNoMetadata
-                                                                     : *input.info.dynamic_metadata);
+      return metadata_->Match(
+          input.info.dynamic_metadata == nullptr ? kNoMetadata : *input.info.dynamic_metadata);
     case Kind::kServerName:
       return downstream != nullptr && string_->Match(downstream->requested_server_name);
     case Kind::kAuthenticated:

@@ -61,9 +61,8 @@ class RbacFilter final : public HttpFilter {
     reply.status = 403;
     reply.body = "RBAC: access denied";
     // A policy's name may hold anything; a log keeps its columns.
-    std::string details =
-        absl::StrCat("rbac_access_denied_matched_policy[",
-                     verdict.policy == nullptr ? "none" : *verdict.policy, "]");
+    std::string details = absl::StrCat("rbac_access_denied_matched_policy[",
+                                       verdict.policy == nullptr ? "none" : *verdict.policy, "]");
     for (char& c : details) {
       if (c == ' ' || c == '\t' || c == '\n') c = '_';
     }

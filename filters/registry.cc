@@ -14,9 +14,9 @@ absl::string_view TypeName(absl::string_view type_url) {
 }
 
 absl::Status Unknown(absl::string_view name, absl::string_view type_url) {
-  return absl::InvalidArgumentError(
-      absl::StrCat("Didn't find a registered implementation for '", name, "' with type URL: '",
-                   TypeName(type_url), "'"));
+  return absl::InvalidArgumentError(absl::StrCat("Didn't find a registered implementation for '",
+                                                 name, "' with type URL: '", TypeName(type_url),
+                                                 "'"));
 }
 
 }  // namespace

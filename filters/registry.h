@@ -10,8 +10,8 @@
 
 namespace remora {
 
-// Every HTTP filter that Remora has, by the type of its configuration; never by its name. The router
-// is not among them: the stream itself ends in it.
+// Every HTTP filter that Remora has, by the type of its configuration; never by its name. The
+// router is not among them: the stream itself ends in it.
 absl::Span<const HttpFilterType> HttpFilterTypes();
 
 // With or without "type.googleapis.com/". Null when there is none.

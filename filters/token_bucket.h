@@ -8,13 +8,14 @@
 namespace remora {
 
 // A token bucket for many threads without a lock: the one atomic is the moment at which the bucket
-// was (or will be) empty; each token moves it forward by the time a token takes to come (the virtual
-// scheduling form of the generic cell rate algorithm, ITU-T I.371 annex A).
+// was (or will be) empty; each token moves it forward by the time a token takes to come (the
+// virtual scheduling form of the generic cell rate algorithm, ITU-T I.371 annex A).
 class TokenBucket {
  public:
   // A full bucket of `most` tokens at `now_ns`, refilled with `per_fill` each `interval_ns`.
   TokenBucket(uint64_t most, uint64_t per_fill, int64_t interval_ns)
-      : token_ns_(std::max<int64_t>(interval_ns / static_cast<int64_t>(std::max<uint64_t>(per_fill, 1)), 1)),
+      : token_ns_(std::max<int64_t>(
+            interval_ns / static_cast<int64_t>(std::max<uint64_t>(per_fill, 1)), 1)),
         depth_ns_(token_ns_ * static_cast<int64_t>(most)) {}
 
   bool Take(int64_t now_ns) {
@@ -23,7 +24,8 @@ class TokenBucket {
       const int64_t start = std::max(empty_at, now_ns - depth_ns_);
       const int64_t next = start + token_ns_;
       if (next > now_ns) return false;
-      if (empty_at_ns_.compare_exchange_weak(empty_at, next, std::memory_order_relaxed)) return true;
+      if (empty_at_ns_.compare_exchange_weak(empty_at, next, std::memory_order_relaxed))
+        return true;
     }
   }
 

@@ -7,7 +7,8 @@
 
 namespace remora {
 
-// The message of a serialized typed configuration. For filters' own files, which alone know the type.
+// The message of a serialized typed configuration. For filters' own files, which alone know the
+// type.
 template <typename Proto>
 absl::StatusOr<Proto> DecodeConfig(absl::string_view config) {
   Proto proto;

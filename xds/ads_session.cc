@@ -64,7 +64,8 @@ absl::StatusOr<std::optional<Response>> AdsSession::OnMessage(absl::string_view 
   return std::optional<Response>(*std::move(response));
 }
 
-void AdsSession::StoreVersions(Type& type, const Response& response, const std::set<std::string>& refused) {
+void AdsSession::StoreVersions(Type& type, const Response& response,
+                               const std::set<std::string>& refused) {
   if (options_.spelling != Spelling::kDelta) return;
   for (const WireResource& resource : response.resources) {
     if (refused.count(resource.name) == 0) type.versions[resource.name] = resource.version;
@@ -86,8 +87,8 @@ void AdsSession::Refuse(const Response& response, const std::string& error,
   type.answers.push_back({response.nonce, error});
 }
 
-// A change that came to nothing before it was said (a name asked for and dropped again) is not said:
-// servers take an empty first request for a wildcard, and others for a mistake.
+// A change that came to nothing before it was said (a name asked for and dropped again) is not
+// said: servers take an empty first request for a wildcard, and others for a mistake.
 bool AdsSession::SubscriptionDue(const Type& type) const {
   if (!type.subscription_due) return false;
   if (type.wildcard && type.first_request) return true;

@@ -15,8 +15,8 @@
 
 namespace remora::xds {
 
-// One client's side of the discovery protocol over one stream at a time: what it subscribes to, what
-// it holds, what it must still say. Pure: no socket, no clock. The state is the same for both
+// One client's side of the discovery protocol over one stream at a time: what it subscribes to,
+// what it holds, what it must still say. Pure: no socket, no clock. The state is the same for both
 // spellings and outlives streams, so that a reconnect resumes where the last stream ended.
 //
 // Rules (xDS protocol documentation; traps of real servers):
@@ -55,7 +55,8 @@ class AdsSession {
   // The response was applied (in state of the world: the version is now in force).
   void Accept(const Response& response);
   // Some or all of it was refused. Resources in `refused` keep the version held before.
-  void Refuse(const Response& response, const std::string& error, const std::set<std::string>& refused);
+  void Refuse(const Response& response, const std::string& error,
+              const std::set<std::string>& refused);
 
   // The next message to send on the open stream, if there is anything to say.
   std::optional<std::string> NextRequest();
@@ -79,7 +80,7 @@ class AdsSession {
     // To be said on this stream.
     std::deque<Answer> answers;
     bool subscription_due = false;
-    bool first_request = true;       // nothing was sent on this stream
+    bool first_request = true;        // nothing was sent on this stream
     std::set<std::string> announced;  // names this stream knows of
     bool ever_subscribed = false;
   };

@@ -68,8 +68,8 @@ void AdsStream::Retry(const absl::Status& status) {
   if (hooks_.on_connected) hooks_.on_connected(false);
   if (hooks_.on_failure) hooks_.on_failure();
   if (hooks_.log) {
-    hooks_.log(absl::StrCat(method_, " config stream closed: ", static_cast<int>(status.code()), ", ",
-                            std::string(status.message())));
+    hooks_.log(absl::StrCat(method_, " config stream closed: ", static_cast<int>(status.code()),
+                            ", ", std::string(status.message())));
   }
   // A server that never answered is passed over for the next one, if there is one.
   if (!answered_) ++server_;

@@ -40,10 +40,12 @@ class AdsWorld {
   };
 
   virtual ~AdsWorld() = default;
-  // Opens a call of `method` on server number `server` of the configured ones (they are fallbacks of
-  // each other). Events come in later turns. Null: there is no such server.
-  virtual std::unique_ptr<Call> Open(size_t server, absl::string_view method, CallEvents* events) = 0;
-  virtual std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay, std::function<void()> fire) = 0;
+  // Opens a call of `method` on server number `server` of the configured ones (they are fallbacks
+  // of each other). Events come in later turns. Null: there is no such server.
+  virtual std::unique_ptr<Call> Open(size_t server, absl::string_view method,
+                                     CallEvents* events) = 0;
+  virtual std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay,
+                                             std::function<void()> fire) = 0;
   // For back-off.
   virtual lb::RandomSource& random() = 0;
 };

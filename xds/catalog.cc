@@ -49,7 +49,8 @@ std::vector<const UpstreamTls*> TlsOf(const Cluster& cluster) {
 std::vector<const FilterChain*> ChainsOf(const Listener& listener) {
   std::vector<const FilterChain*> chains;
   for (const auto& chain : listener.filter_chains) chains.push_back(chain.get());
-  if (listener.default_filter_chain != nullptr) chains.push_back(listener.default_filter_chain.get());
+  if (listener.default_filter_chain != nullptr)
+    chains.push_back(listener.default_filter_chain.get());
   return chains;
 }
 
@@ -74,7 +75,8 @@ void CollectSecretRefs(const CommonTls& tls, std::vector<SecretRef>* out) {
   if (tls.validation_ref) out->push_back(*tls.validation_ref);
 }
 
-Catalog::Catalog(std::shared_ptr<const Bootstrap> bootstrap, Hooks hooks) : hooks_(std::move(hooks)) {
+Catalog::Catalog(std::shared_ptr<const Bootstrap> bootstrap, Hooks hooks)
+    : hooks_(std::move(hooks)) {
   AddStatic(*bootstrap);
 }
 
@@ -107,7 +109,8 @@ void Catalog::MarkDirty(ResourceKind kind) {
 // version. An update that takes back one which still warms drops the latter.
 bool Catalog::Repeats(const Resource& resource, const std::string& version) {
   const auto held = entries(resource.kind).find(resource.name);
-  const bool warms = resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener;
+  const bool warms =
+      resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener;
   if (warms) {
     Entries& warming = WarmingOf(resource.kind);
     const auto waiting = warming.find(resource.name);
@@ -115,17 +118,21 @@ bool Catalog::Repeats(const Resource& resource, const std::string& version) {
       waiting->second.version = version;
       return true;
     }
-    if (held == entries(resource.kind).end() || !SameResource(*held->second.resource, resource)) return false;
+    if (held == entries(resource.kind).end() || !SameResource(*held->second.resource, resource))
+      return false;
     if (waiting != warming.end()) warming.erase(waiting);
-  } else if (held == entries(resource.kind).end() || !SameResource(*held->second.resource, resource)) {
+  } else if (held == entries(resource.kind).end() ||
+             !SameResource(*held->second.resource, resource)) {
     return false;
   }
   held->second.version = version;
   return true;
 }
 
-void Catalog::Store(const Resource& resource, const std::string& version, int64_t now_ms, bool is_static) {
-  Entry entry{std::make_shared<const Resource>(resource), version, now_ms, is_static, next_arrival_++};
+void Catalog::Store(const Resource& resource, const std::string& version, int64_t now_ms,
+                    bool is_static) {
+  Entry entry{std::make_shared<const Resource>(resource), version, now_ms, is_static,
+              next_arrival_++};
   failures_[static_cast<size_t>(resource.kind)].erase(resource.name);
   if (Repeats(resource, version)) return;
   switch (resource.kind) {
@@ -145,21 +152,26 @@ void Catalog::Store(const Resource& resource, const std::string& version, int64_
 }
 
 absl::Status Catalog::Admissible(const Update& update, const Resource& resource) const {
-  if (update.kind != ResourceKind::kCluster && update.kind != ResourceKind::kListener) return absl::OkStatus();
+  if (update.kind != ResourceKind::kCluster && update.kind != ResourceKind::kListener)
+    return absl::OkStatus();
   const auto held = entries(update.kind).find(resource.name);
   if (held == entries(update.kind).end() || !held->second.is_static) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat("'", resource.name, "' is static and cannot be changed"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("'", resource.name, "' is static and cannot be changed"));
 }
 
 // Endpoints, routes and secrets that nobody refers to are not kept: a name that comes into use is
 // fetched anew.
 bool Catalog::Wants(const Resource& resource) const {
-  if (resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener) return true;
+  if (resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener)
+    return true;
   return wanted_[static_cast<size_t>(resource.kind)].count(resource.name) > 0;
 }
 
-void Catalog::Refuse(const Update& update, const Update::Item& item, const std::string& error, int64_t now_ms) {
-  failures_[static_cast<size_t>(update.kind)][item.name] = {error, update.version, now_ms, item.bytes};
+void Catalog::Refuse(const Update& update, const Update::Item& item, const std::string& error,
+                     int64_t now_ms) {
+  failures_[static_cast<size_t>(update.kind)][item.name] = {error, update.version, now_ms,
+                                                            item.bytes};
 }
 
 std::vector<Catalog::Refusal> Catalog::Apply(const Update& update, int64_t now_ms) {
@@ -185,7 +197,8 @@ std::vector<Catalog::Refusal> Catalog::Apply(const Update& update, int64_t now_m
   if (update.full_set) RemoveMissing(update);
   if (any) versions_[static_cast<size_t>(update.kind)] = update.version;
   // Only clusters and listeners refer to others.
-  if (update.kind == ResourceKind::kCluster || update.kind == ResourceKind::kListener) UpdateInterest();
+  if (update.kind == ResourceKind::kCluster || update.kind == ResourceKind::kListener)
+    UpdateInterest();
   Settle();
   return refusals;
 }
@@ -193,11 +206,13 @@ std::vector<Catalog::Refusal> Catalog::Apply(const Update& update, int64_t now_m
 void Catalog::Remove(ResourceKind kind, const std::string& name) {
   const auto held = entries(kind).find(name);
   if (held != entries(kind).end() && held->second.is_static) return;
-  if (kind == ResourceKind::kCluster || kind == ResourceKind::kListener) WarmingOf(kind).erase(name);
+  if (kind == ResourceKind::kCluster || kind == ResourceKind::kListener)
+    WarmingOf(kind).erase(name);
   failures_[static_cast<size_t>(kind)].erase(name);
   if (held == entries(kind).end()) {
     // Said not to exist: nobody needs to wait for it any longer.
-    if (wanted_[static_cast<size_t>(kind)].count(name) > 0) timed_out_[static_cast<size_t>(kind)].insert(name);
+    if (wanted_[static_cast<size_t>(kind)].count(name) > 0)
+      timed_out_[static_cast<size_t>(kind)].insert(name);
     return;
   }
   // Endpoints and secrets that vanish while in use are kept: the last good ones serve.
@@ -227,9 +242,11 @@ void Catalog::RemoveMissing(const Update& update) {
 absl::Status Catalog::ReloadSecret(const std::string& name, int64_t now_ms) {
   const auto held = entries(ResourceKind::kSecret).find(name);
   if (held == entries(ResourceKind::kSecret).end()) return absl::NotFoundError("no such secret");
-  absl::StatusOr<std::shared_ptr<const Secret>> fresh = As<Secret>(*held->second.resource)->Reload();
+  absl::StatusOr<std::shared_ptr<const Secret>> fresh =
+      As<Secret>(*held->second.resource)->Reload();
   if (!fresh.ok()) return fresh.status();
-  held->second.resource = std::make_shared<const Resource>(Resource{ResourceKind::kSecret, name, *std::move(fresh)});
+  held->second.resource =
+      std::make_shared<const Resource>(Resource{ResourceKind::kSecret, name, *std::move(fresh)});
   held->second.updated_ms = now_ms;
   MarkDirty(ResourceKind::kSecret);
   return absl::OkStatus();
@@ -245,22 +262,26 @@ bool Catalog::Arrived(ResourceKind kind, const std::string& name) const {
 
 bool Catalog::ClusterReady(const Resource& resource) const {
   const Cluster& cluster = *As<Cluster>(resource);
-  if (cluster.type == Cluster::Type::kEds && !Arrived(ResourceKind::kEndpoints, cluster.eds_service_name)) {
+  if (cluster.type == Cluster::Type::kEds &&
+      !Arrived(ResourceKind::kEndpoints, cluster.eds_service_name)) {
     return false;
   }
   const std::vector<SecretRef> refs = SecretsOf(cluster);
-  return std::all_of(refs.begin(), refs.end(),
-                     [&](const SecretRef& ref) { return Arrived(ResourceKind::kSecret, ref.name); });
+  return std::all_of(refs.begin(), refs.end(), [&](const SecretRef& ref) {
+    return Arrived(ResourceKind::kSecret, ref.name);
+  });
 }
 
 std::vector<std::string> Catalog::MissingOf(const Resource& listener) const {
   std::vector<std::string> missing;
   const auto check = [&](ResourceKind kind, const std::string& name) {
-    if (!Arrived(kind, name)) missing.push_back(absl::StrCat(std::string(TypeOf(kind).short_name), " ", name));
+    if (!Arrived(kind, name))
+      missing.push_back(absl::StrCat(std::string(TypeOf(kind).short_name), " ", name));
   };
   for (const FilterChain* chain : ChainsOf(*As<Listener>(listener))) {
     const HttpConnectionManager* http = chain->http();
-    if (http != nullptr && !http->rds_name.empty()) check(ResourceKind::kRouteTable, http->rds_name);
+    if (http != nullptr && !http->rds_name.empty())
+      check(ResourceKind::kRouteTable, http->rds_name);
     for (const SecretRef& ref : SecretsOf(*chain)) check(ResourceKind::kSecret, ref.name);
   }
   return missing;
@@ -268,11 +289,13 @@ std::vector<std::string> Catalog::MissingOf(const Resource& listener) const {
 
 std::vector<std::pair<std::string, std::vector<std::string>>> Catalog::UnreadyListeners() const {
   std::vector<std::pair<std::string, std::vector<std::string>>> out;
-  for (const auto& [name, entry] : warming_listeners_) out.emplace_back(name, MissingOf(*entry.resource));
+  for (const auto& [name, entry] : warming_listeners_)
+    out.emplace_back(name, MissingOf(*entry.resource));
   return out;
 }
 
-bool Catalog::SettleKind(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const) {
+bool Catalog::SettleKind(ResourceKind kind, Entries& warming,
+                         bool (Catalog::*ready)(const Resource&) const) {
   bool moved = false;
   for (auto it = warming.begin(); it != warming.end();) {
     if (!(this->*ready)(*it->second.resource)) {
@@ -288,8 +311,10 @@ bool Catalog::SettleKind(ResourceKind kind, Entries& warming, bool (Catalog::*re
 }
 
 void Catalog::Settle() {
-  const bool clusters = SettleKind(ResourceKind::kCluster, warming_clusters_, &Catalog::ClusterReady);
-  const bool listeners = SettleKind(ResourceKind::kListener, warming_listeners_, &Catalog::ListenerReady);
+  const bool clusters =
+      SettleKind(ResourceKind::kCluster, warming_clusters_, &Catalog::ClusterReady);
+  const bool listeners =
+      SettleKind(ResourceKind::kListener, warming_listeners_, &Catalog::ListenerReady);
   // What a replaced one referred to may be wanted no longer.
   if (clusters || listeners) UpdateInterest();
 }

@@ -102,7 +102,9 @@ class Catalog {
   // Listeners that warm, each with what it waits for ("RDS name", "SDS name"); for /init_dump.
   std::vector<std::pair<std::string, std::vector<std::string>>> UnreadyListeners() const;
   // The last version of a kind as a whole of which anything was accepted.
-  const std::string& version(ResourceKind kind) const { return versions_[static_cast<size_t>(kind)]; }
+  const std::string& version(ResourceKind kind) const {
+    return versions_[static_cast<size_t>(kind)];
+  }
 
  private:
   struct Entry {
@@ -125,17 +127,23 @@ class Catalog {
   void Remove(ResourceKind kind, const std::string& name);
   void RemoveMissing(const Update& update);
   void Settle();
-  void Refuse(const Update& update, const Update::Item& item, const std::string& error, int64_t now_ms);
+  void Refuse(const Update& update, const Update::Item& item, const std::string& error,
+              int64_t now_ms);
   bool Wants(const Resource& resource) const;
-  bool SettleKind(ResourceKind kind, Entries& warming, bool (Catalog::*ready)(const Resource&) const);
+  bool SettleKind(ResourceKind kind, Entries& warming,
+                  bool (Catalog::*ready)(const Resource&) const);
   bool ClusterReady(const Resource& resource) const;
   bool ListenerReady(const Resource& resource) const { return MissingOf(resource).empty(); }
   // What a listener waits for.
   std::vector<std::string> MissingOf(const Resource& listener) const;
   bool Arrived(ResourceKind kind, const std::string& name) const;
   void UpdateInterest();
-  void CollectCluster(const Cluster& cluster, std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
-  void CollectListener(const Listener& listener, std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
+  void CollectCluster(
+      const Cluster& cluster,
+      std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
+  void CollectListener(
+      const Listener& listener,
+      std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
   void DropUnwanted();
   void MarkDirty(ResourceKind kind);
 

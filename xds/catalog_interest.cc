@@ -25,15 +25,17 @@ void AddSecrets(const CommonTls& tls, std::map<std::string, ConfigSource>& wante
   }
 }
 
-bool SameKeys(const std::map<std::string, ConfigSource>& a, const std::map<std::string, ConfigSource>& b) {
+bool SameKeys(const std::map<std::string, ConfigSource>& a,
+              const std::map<std::string, ConfigSource>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
                     [](const auto& x, const auto& y) { return x.first == y.first; });
 }
 
 }  // namespace
 
-void Catalog::CollectCluster(const Cluster& cluster,
-                             std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const {
+void Catalog::CollectCluster(
+    const Cluster& cluster,
+    std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const {
   if (cluster.type == Cluster::Type::kEds) {
     wanted[Index(ResourceKind::kEndpoints)][cluster.eds_service_name] = cluster.eds_source;
   }
@@ -44,8 +46,9 @@ void Catalog::CollectCluster(const Cluster& cluster,
   }
 }
 
-void Catalog::CollectListener(const Listener& listener,
-                              std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const {
+void Catalog::CollectListener(
+    const Listener& listener,
+    std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const {
   const auto collect = [&](const FilterChain& chain) {
     for (const NetworkFilter& filter : chain.filters) {
       if (filter.http != nullptr && !filter.http->rds_name.empty()) {
@@ -55,7 +58,8 @@ void Catalog::CollectListener(const Listener& listener,
     if (chain.tls == nullptr) return;
     AddSecrets(chain.tls->common, wanted[Index(ResourceKind::kSecret)]);
     const auto& tickets = chain.tls->ticket_keys_ref;
-    if (tickets && tickets->source) wanted[Index(ResourceKind::kSecret)][tickets->name] = tickets->source;
+    if (tickets && tickets->source)
+      wanted[Index(ResourceKind::kSecret)][tickets->name] = tickets->source;
   };
   for (const auto& chain : listener.filter_chains) collect(*chain);
   if (listener.default_filter_chain != nullptr) collect(*listener.default_filter_chain);
@@ -63,13 +67,16 @@ void Catalog::CollectListener(const Listener& listener,
 
 void Catalog::UpdateInterest() {
   std::array<std::map<std::string, ConfigSource>, kResourceKindCount> wanted;
-  for (const Entries* list : {&std::as_const(*this).entries(ResourceKind::kCluster), &std::as_const(warming_clusters_)}) {
+  for (const Entries* list :
+       {&std::as_const(*this).entries(ResourceKind::kCluster), &std::as_const(warming_clusters_)}) {
     for (const auto& [name, entry] : *list) CollectCluster(*As<Cluster>(*entry.resource), wanted);
   }
-  for (const Entries* list : {&std::as_const(*this).entries(ResourceKind::kListener), &std::as_const(warming_listeners_)}) {
+  for (const Entries* list : {&std::as_const(*this).entries(ResourceKind::kListener),
+                              &std::as_const(warming_listeners_)}) {
     for (const auto& [name, entry] : *list) CollectListener(*As<Listener>(*entry.resource), wanted);
   }
-  for (ResourceKind kind : {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
+  for (ResourceKind kind :
+       {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
     const bool changed = !SameKeys(wanted_[Index(kind)], wanted[Index(kind)]);
     wanted_[Index(kind)] = std::move(wanted[Index(kind)]);
     if (changed && hooks_.on_interest) hooks_.on_interest(kind);
@@ -77,12 +84,15 @@ void Catalog::UpdateInterest() {
   DropUnwanted();
 }
 
-std::map<std::string, ConfigSource> Catalog::Wanted(ResourceKind kind) const { return wanted_[Index(kind)]; }
+std::map<std::string, ConfigSource> Catalog::Wanted(ResourceKind kind) const {
+  return wanted_[Index(kind)];
+}
 
 // Endpoints, routes and secrets that nobody refers to any longer are forgotten, so that a name that
 // comes back is fetched anew.
 void Catalog::DropUnwanted() {
-  for (ResourceKind kind : {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
+  for (ResourceKind kind :
+       {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
     auto& held = entries(kind);
     const auto& wanted = wanted_[Index(kind)];
     for (auto it = held.begin(); it != held.end();) {
@@ -94,7 +104,8 @@ void Catalog::DropUnwanted() {
       MarkDirty(kind);
     }
     auto& late = timed_out_[Index(kind)];
-    for (auto it = late.begin(); it != late.end();) it = wanted.count(*it) > 0 ? std::next(it) : late.erase(it);
+    for (auto it = late.begin(); it != late.end();)
+      it = wanted.count(*it) > 0 ? std::next(it) : late.erase(it);
     auto& failed = failures_[Index(kind)];
     for (auto it = failed.begin(); it != failed.end();) {
       it = wanted.count(it->first) > 0 ? std::next(it) : failed.erase(it);
@@ -106,12 +117,14 @@ std::shared_ptr<const Snapshot> Catalog::TakeSnapshot() {
   auto next = std::make_shared<Snapshot>();
   if (last_ != nullptr) *next = *last_;
   next->number = next_number_++;
-  if (last_ == nullptr || dirty_[Index(ResourceKind::kCluster)] || dirty_[Index(ResourceKind::kEndpoints)]) {
+  if (last_ == nullptr || dirty_[Index(ResourceKind::kCluster)] ||
+      dirty_[Index(ResourceKind::kEndpoints)]) {
     auto clusters = std::make_shared<ClusterResources>();
     for (const auto& [name, entry] : entries(ResourceKind::kCluster)) {
       ClusterResource resource{As<Cluster>(*entry.resource), nullptr, !entry.is_static};
       if (resource.config->type == Cluster::Type::kEds) {
-        const auto found = entries(ResourceKind::kEndpoints).find(resource.config->eds_service_name);
+        const auto found =
+            entries(ResourceKind::kEndpoints).find(resource.config->eds_service_name);
         if (found != entries(ResourceKind::kEndpoints).end()) {
           resource.assignment = As<ClusterLoadAssignment>(*found->second.resource);
         }
@@ -123,7 +136,8 @@ std::shared_ptr<const Snapshot> Catalog::TakeSnapshot() {
   if (last_ == nullptr || dirty_[Index(ResourceKind::kListener)]) {
     std::vector<const Entry*> ordered;
     for (const auto& [name, entry] : entries(ResourceKind::kListener)) ordered.push_back(&entry);
-    std::sort(ordered.begin(), ordered.end(), [](const Entry* a, const Entry* b) { return a->arrival < b->arrival; });
+    std::sort(ordered.begin(), ordered.end(),
+              [](const Entry* a, const Entry* b) { return a->arrival < b->arrival; });
     next->listeners.clear();
     for (const Entry* entry : ordered) {
       next->listeners.push_back({As<Listener>(*entry->resource), !entry->is_static});
@@ -155,8 +169,8 @@ std::vector<Catalog::Status> Catalog::Statuses(ResourceKind kind) const {
   const auto add = [&](const Entries& list, Stage stage) {
     for (const auto& [name, entry] : list) {
       const auto failure = failures.find(name);
-      statuses.push_back({name, entry.version, entry.updated_ms, entry.is_static, stage, entry.resource,
-                          failure == failures.end() ? nullptr : &failure->second});
+      statuses.push_back({name, entry.version, entry.updated_ms, entry.is_static, stage,
+                          entry.resource, failure == failures.end() ? nullptr : &failure->second});
       named.insert(name);
     }
   };
@@ -164,7 +178,8 @@ std::vector<Catalog::Status> Catalog::Statuses(ResourceKind kind) const {
   if (kind == ResourceKind::kCluster) add(warming_clusters_, Stage::kWarming);
   if (kind == ResourceKind::kListener) add(warming_listeners_, Stage::kWarming);
   for (const auto& [name, failure] : failures) {
-    if (named.count(name) == 0) statuses.push_back({name, "", 0, false, Stage::kActive, nullptr, &failure});
+    if (named.count(name) == 0)
+      statuses.push_back({name, "", 0, false, Stage::kActive, nullptr, &failure});
   }
   return statuses;
 }

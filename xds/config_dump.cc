@@ -35,7 +35,9 @@ class NameFilter {
   }
   bool ok() const { return regex_ == nullptr || regex_->ok(); }
   const std::string& error() const { return regex_->error(); }
-  bool Passes(const std::string& name) const { return regex_ == nullptr || re2::RE2::FullMatch(name, *regex_); }
+  bool Passes(const std::string& name) const {
+    return regex_ == nullptr || re2::RE2::FullMatch(name, *regex_);
+  }
 
  private:
   std::unique_ptr<re2::RE2> regex_;
@@ -62,7 +64,8 @@ void SetAny(const Resource& resource, Any* out) {
   out->set_value(BytesOf(resource));
 }
 
-void SetFailure(ResourceKind kind, const Catalog::Failure& failure, admin::UpdateFailureState* out) {
+void SetFailure(ResourceKind kind, const Catalog::Failure& failure,
+                admin::UpdateFailureState* out) {
   if (!failure.bytes.empty()) {
     out->mutable_failed_configuration()->set_type_url(std::string(TypeOf(kind).type_url));
     out->mutable_failed_configuration()->set_value(failure.bytes);
@@ -76,7 +79,8 @@ void SetFailure(ResourceKind kind, const Catalog::Failure& failure, admin::Updat
 template <typename Entry>
 void SetCommon(ResourceKind kind, const Catalog::Status& status, Entry* out) {
   if (!status.version.empty()) out->set_version_info(status.version);
-  if (status.updated_ms > 0) *out->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(status.updated_ms);
+  if (status.updated_ms > 0)
+    *out->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(status.updated_ms);
   if (status.failure != nullptr) SetFailure(kind, *status.failure, out->mutable_error_state());
 }
 
@@ -132,7 +136,8 @@ admin::EndpointsConfigDump DumpEndpoints(const Dump& dump) {
   return out;
 }
 
-void SetListenerState(const Catalog::Status& status, admin::ListenersConfigDump::DynamicListenerState* out) {
+void SetListenerState(const Catalog::Status& status,
+                      admin::ListenersConfigDump::DynamicListenerState* out) {
   out->set_version_info(status.version);
   SetAny(*status.resource, out->mutable_listener());
   *out->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(status.updated_ms);
@@ -153,19 +158,23 @@ admin::ListenersConfigDump DumpListeners(const Dump& dump) {
     auto*& entry = by_name[status.name];
     if (entry == nullptr) entry = out.add_dynamic_listeners();
     entry->set_name(status.name);
-    if (status.failure != nullptr) SetFailure(ResourceKind::kListener, *status.failure, entry->mutable_error_state());
+    if (status.failure != nullptr)
+      SetFailure(ResourceKind::kListener, *status.failure, entry->mutable_error_state());
     if (status.resource == nullptr) continue;
     const bool warming = status.stage == Catalog::Stage::kWarming;
-    SetListenerState(status, warming ? entry->mutable_warming_state() : entry->mutable_active_state());
+    SetListenerState(status,
+                     warming ? entry->mutable_warming_state() : entry->mutable_active_state());
   }
   return out;
 }
 
 // Inline tables of the connection managers of one listener.
-void CollectInlineTables(const Listener& listener, std::vector<std::shared_ptr<const RouteTable>>* out) {
+void CollectInlineTables(const Listener& listener,
+                         std::vector<std::shared_ptr<const RouteTable>>* out) {
   const auto collect = [out](const FilterChain& chain) {
     for (const NetworkFilter& filter : chain.filters) {
-      if (filter.http != nullptr && filter.http->route_table != nullptr) out->push_back(filter.http->route_table);
+      if (filter.http != nullptr && filter.http->route_table != nullptr)
+        out->push_back(filter.http->route_table);
     }
   };
   for (const auto& chain : listener.filter_chains) collect(*chain);
@@ -177,11 +186,13 @@ admin::RoutesConfigDump DumpRoutes(const Dump& dump) {
   for (const Catalog::Status& status : dump.catalog.Statuses(ResourceKind::kListener)) {
     if (status.resource == nullptr) continue;
     std::vector<std::shared_ptr<const RouteTable>> tables;
-    CollectInlineTables(*std::get<std::shared_ptr<const Listener>>(status.resource->value), &tables);
+    CollectInlineTables(*std::get<std::shared_ptr<const Listener>>(status.resource->value),
+                        &tables);
     for (const auto& table : tables) {
       if (!dump.names.Passes(table->name())) continue;
       auto* entry = out.add_static_route_configs();
-      entry->mutable_route_config()->set_type_url(std::string(TypeOf(ResourceKind::kRouteTable).type_url));
+      entry->mutable_route_config()->set_type_url(
+          std::string(TypeOf(ResourceKind::kRouteTable).type_url));
       entry->mutable_route_config()->set_value(table->original());
       *entry->mutable_last_updated() = dump.start;
     }
@@ -217,7 +228,9 @@ admin::SecretsConfigDump DumpSecrets(const Dump& dump) {
 
 std::vector<std::unique_ptr<Message>> Collect(const Dump& dump, bool include_eds) {
   std::vector<std::unique_ptr<Message>> all;
-  const auto add = [&all](auto message) { all.push_back(std::make_unique<decltype(message)>(std::move(message))); };
+  const auto add = [&all](auto message) {
+    all.push_back(std::make_unique<decltype(message)>(std::move(message)));
+  };
   add(DumpBootstrap(dump));
   add(DumpClusters(dump));
   if (include_eds) add(DumpEndpoints(dump));
@@ -251,10 +264,12 @@ void TrimElement(const FieldMask& mask, Message* element) {
   for (const std::string& path : mask.paths()) {
     const std::pair<std::string, std::string> parts = absl::StrSplit(path, absl::MaxSplits('.', 1));
     const auto* field = element->GetDescriptor()->FindFieldByName(parts.first);
-    const bool is_any = field != nullptr && field->message_type() != nullptr && !field->is_repeated() &&
+    const bool is_any = field != nullptr && field->message_type() != nullptr &&
+                        !field->is_repeated() &&
                         field->message_type()->full_name() == "google.protobuf.Any";
     outer.add_paths(is_any ? parts.first : path);
-    if (!is_any || parts.second.empty() || !element->GetReflection()->HasField(*element, field)) continue;
+    if (!is_any || parts.second.empty() || !element->GetReflection()->HasField(*element, field))
+      continue;
     inner.add_paths(parts.second);
     any = dynamic_cast<Any*>(element->GetReflection()->MutableMessage(element, field));
   }
@@ -269,14 +284,15 @@ void TrimElement(const FieldMask& mask, Message* element) {
 }
 
 // The elements of the one list that was asked for.
-absl::Status AddResource(const std::vector<std::unique_ptr<Message>>& all, const ConfigDumpQuery& query,
-                         admin::ConfigDump* out) {
+absl::Status AddResource(const std::vector<std::unique_ptr<Message>>& all,
+                         const ConfigDumpQuery& query, admin::ConfigDump* out) {
   for (const auto& message : all) {
     const auto* field = message->GetDescriptor()->FindFieldByName(query.resource);
     if (field == nullptr) continue;
     if (!field->is_repeated()) {
       return absl::InvalidArgumentError(
-          absl::StrCat(query.resource, " is not a repeated field. Use ?mask=", query.resource, " to get only this field"));
+          absl::StrCat(query.resource, " is not a repeated field. Use ?mask=", query.resource,
+                       " to get only this field"));
     }
     const auto* reflection = message->GetReflection();
     for (int i = 0; i < reflection->FieldSize(*message, field); ++i) {
@@ -299,8 +315,8 @@ absl::Status AddAll(const std::vector<std::unique_ptr<Message>>& all, const Conf
     out->add_configs()->PackFrom(*message);
   }
   if (out->configs().empty() && !query.mask.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("FieldMask ", query.mask, " could not be successfully applied to any configs."));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "FieldMask ", query.mask, " could not be successfully applied to any configs."));
   }
   return absl::OkStatus();
 }
@@ -312,12 +328,14 @@ absl::StatusOr<std::string> RenderConfigDump(const Bootstrap& bootstrap, const C
   const NameFilter names(query.name_regex);
   if (!names.ok()) {
     return absl::InvalidArgumentError(
-        absl::StrCat("INVALID_ARGUMENT: Error while parsing name_regex from ", query.name_regex, ": ", names.error()));
+        absl::StrCat("INVALID_ARGUMENT: Error while parsing name_regex from ", query.name_regex,
+                     ": ", names.error()));
   }
   const Dump dump{bootstrap, catalog, names, TimeUtil::MillisecondsToTimestamp(start_ms)};
   const std::vector<std::unique_ptr<Message>> all = Collect(dump, query.include_eds);
   admin::ConfigDump out;
-  const absl::Status status = query.resource.empty() ? AddAll(all, query, &out) : AddResource(all, query, &out);
+  const absl::Status status =
+      query.resource.empty() ? AddAll(all, query, &out) : AddResource(all, query, &out);
   if (!status.ok()) return status;
   Redact(&out);
   return ToJson(out);

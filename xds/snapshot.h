@@ -42,7 +42,7 @@ using Secrets = absl::flat_hash_map<std::string, std::shared_ptr<const Secret>>;
 struct Snapshot {
   uint64_t number = 0;
   std::shared_ptr<const ClusterResources> clusters;
-  std::vector<ListenerResource> listeners;  // bootstrap's first, then by arrival
+  std::vector<ListenerResource> listeners;    // bootstrap's first, then by arrival
   std::shared_ptr<const RouteTables> routes;  // by RDS name
   std::shared_ptr<const Secrets> secrets;     // static and SDS, by name
 };

@@ -18,9 +18,12 @@ struct OwnService {
   absl::string_view delta;
 };
 constexpr OwnService kOwnServices[] = {
-    {ResourceKind::kCluster, "cluster.v3.ClusterDiscoveryService", "StreamClusters", "DeltaClusters"},
-    {ResourceKind::kEndpoints, "endpoint.v3.EndpointDiscoveryService", "StreamEndpoints", "DeltaEndpoints"},
-    {ResourceKind::kListener, "listener.v3.ListenerDiscoveryService", "StreamListeners", "DeltaListeners"},
+    {ResourceKind::kCluster, "cluster.v3.ClusterDiscoveryService", "StreamClusters",
+     "DeltaClusters"},
+    {ResourceKind::kEndpoints, "endpoint.v3.EndpointDiscoveryService", "StreamEndpoints",
+     "DeltaEndpoints"},
+    {ResourceKind::kListener, "listener.v3.ListenerDiscoveryService", "StreamListeners",
+     "DeltaListeners"},
     {ResourceKind::kRouteTable, "route.v3.RouteDiscoveryService", "StreamRoutes", "DeltaRoutes"},
     {ResourceKind::kSecret, "secret.v3.SecretDiscoveryService", "StreamSecrets", "DeltaSecrets"},
 };
@@ -28,7 +31,8 @@ constexpr OwnService kOwnServices[] = {
 std::string OwnMethod(ResourceKind kind, bool delta) {
   for (const OwnService& service : kOwnServices) {
     if (service.kind != kind) continue;
-    return absl::StrCat("/envoy.service.", service.service, "/", delta ? service.delta : service.sotw);
+    return absl::StrCat("/envoy.service.", service.service, "/",
+                        delta ? service.delta : service.sotw);
   }
   return "";
 }
@@ -58,11 +62,14 @@ struct Subscriptions::Stream {
   // Puts the stream's servers in place of the bootstrap's.
   class Servers final : public AdsWorld {
    public:
-    Servers(SubscriptionWorld* world, ApiConfigSource source) : world_(world), source_(std::move(source)) {}
-    std::unique_ptr<Call> Open(size_t server, absl::string_view method, CallEvents* events) override {
+    Servers(SubscriptionWorld* world, ApiConfigSource source)
+        : world_(world), source_(std::move(source)) {}
+    std::unique_ptr<Call> Open(size_t server, absl::string_view method,
+                               CallEvents* events) override {
       return world_->OpenAt(source_, server, method, events);
     }
-    std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay, std::function<void()> fire) override {
+    std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay,
+                                       std::function<void()> fire) override {
       return world_->After(delay, std::move(fire));
     }
     lb::RandomSource& random() override { return world_->random(); }
@@ -89,8 +96,8 @@ struct Subscriptions::File {
   std::unique_ptr<SubscriptionWorld::Watch> watch;
 };
 
-Subscriptions::Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog* catalog, SubscriptionWorld* world,
-                             Hooks hooks, bool reject_unknown_fields)
+Subscriptions::Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog* catalog,
+                             SubscriptionWorld* world, Hooks hooks, bool reject_unknown_fields)
     : bootstrap_(std::move(bootstrap)),
       catalog_(catalog),
       world_(world),
@@ -99,8 +106,8 @@ Subscriptions::Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog
 
 Subscriptions::~Subscriptions() = default;
 
-void Subscriptions::Emit(UpdateEvent::Kind kind, ResourceKind resource, std::string name, std::string version,
-                         std::string detail) {
+void Subscriptions::Emit(UpdateEvent::Kind kind, ResourceKind resource, std::string name,
+                         std::string version, std::string detail) {
   if (hooks_.on_event) {
     hooks_.on_event({kind, resource, std::move(name), std::move(version), std::move(detail)});
   }
@@ -113,7 +120,8 @@ void Subscriptions::Start() {
   } else {
     clusters_answered_ = true;
   }
-  for (ResourceKind kind : {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
+  for (ResourceKind kind :
+       {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
     SubscribeNames(kind);
   }
   Advance();
@@ -125,19 +133,21 @@ void Subscriptions::StartKind(ResourceKind kind, const ConfigSource& source) {
     WatchResourceFile(kind, "", source);
     return;
   }
-  Stream& stream = source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
+  Stream& stream =
+      source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
   stream.kinds[kind];
   stream.session.SubscribeAll(TypeUrl(kind));
   Emit(UpdateEvent::Kind::kAttempt, kind, "");
   stream.stream->Pump();
 }
 
-std::unique_ptr<Subscriptions::Stream> Subscriptions::MakeStream(const ApiConfigSource& source, std::string method,
+std::unique_ptr<Subscriptions::Stream> Subscriptions::MakeStream(const ApiConfigSource& source,
+                                                                 std::string method,
                                                                  bool aggregated) {
   const Spelling spelling = source.delta() ? Spelling::kDelta : Spelling::kSotw;
-  auto made = std::make_unique<Stream>(
-      world_, source,
-      AdsSession::Options{spelling, bootstrap_->node.original, source.set_node_on_first_message_only});
+  auto made = std::make_unique<Stream>(world_, source,
+                                       AdsSession::Options{spelling, bootstrap_->node.original,
+                                                           source.set_node_on_first_message_only});
   Stream* raw = made.get();
   AdsStream::Hooks hooks;
   hooks.on_response = [this, raw](const Response& response) { OnResponse(*raw, response); };
@@ -149,7 +159,8 @@ std::unique_ptr<Subscriptions::Stream> Subscriptions::MakeStream(const ApiConfig
   };
   if (aggregated) hooks.on_connected = hooks_.on_connected;
   hooks.log = hooks_.log;
-  made->stream = std::make_unique<AdsStream>(&raw->servers, std::move(method), &raw->session, std::move(hooks));
+  made->stream = std::make_unique<AdsStream>(&raw->servers, std::move(method), &raw->session,
+                                             std::move(hooks));
   return made;
 }
 
@@ -184,7 +195,8 @@ void Subscriptions::SubscribeNames(ResourceKind kind) {
       WatchResourceFile(kind, name, source);
       continue;
     }
-    Stream& stream = source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
+    Stream& stream =
+        source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
     by_stream[&stream].insert(name);
     // Asked for anew: a name that is awaited already, or was given up, is not timed again.
     if (stream.kinds[kind].count(name) > 0) continue;
@@ -192,11 +204,13 @@ void Subscriptions::SubscribeNames(ResourceKind kind) {
     if (!catalog_->Has(kind, name)) StartFetchTimer(kind, name, source.initial_fetch_timeout);
   }
   for (auto it = files_.begin(); it != files_.end();) {
-    const bool stale = it->first.first == kind && !it->first.second.empty() && wanted.count(it->first.second) == 0;
+    const bool stale =
+        it->first.first == kind && !it->first.second.empty() && wanted.count(it->first.second) == 0;
     it = stale ? files_.erase(it) : std::next(it);
   }
   for (auto it = fetches_.begin(); it != fetches_.end();) {
-    const bool stale = it->first.first == kind && !it->first.second.empty() && wanted.count(it->first.second) == 0;
+    const bool stale =
+        it->first.first == kind && !it->first.second.empty() && wanted.count(it->first.second) == 0;
     it = stale ? fetches_.erase(it) : std::next(it);
   }
   std::vector<Stream*> streams;
@@ -228,15 +242,17 @@ Update Subscriptions::Parse(const ResourceType& type, const Response& response) 
     context.set_runtime(bootstrap_->runtime);
     std::string name = wire.name.empty() ? type.name(wire.bytes) : wire.name;
     if (wire.type_url != type.type_url) {
-      update.items.push_back({std::move(name), absl::InvalidArgumentError(absl::StrCat(
-                                                   wire.type_url, " does not match the message-wide type URL ",
-                                                   type.type_url)),
-                              ""});
+      update.items.push_back(
+          {std::move(name),
+           absl::InvalidArgumentError(absl::StrCat(
+               wire.type_url, " does not match the message-wide type URL ", type.type_url)),
+           ""});
       continue;
     }
     absl::StatusOr<Resource> resource = type.parse(wire.bytes, context);
     for (const Finding& warning : context.warnings()) {
-      Emit(UpdateEvent::Kind::kWarning, type.kind, name, response.version, context.Describe(warning));
+      Emit(UpdateEvent::Kind::kWarning, type.kind, name, response.version,
+           context.Describe(warning));
     }
     if (resource.ok()) name = resource->name;
     update.items.push_back({std::move(name), std::move(resource), wire.bytes});
@@ -261,8 +277,10 @@ void Subscriptions::OnResponse(Stream& stream, const Response& response) {
   } else {
     std::set<std::string> refused;
     for (const Catalog::Refusal& refusal : refusals) refused.insert(refusal.name);
-    stream.session.Refuse(
-        response, absl::StrCat("Error adding/updating ", type->short_name, " resource(s) ", Describe(refusals)), refused);
+    stream.session.Refuse(response,
+                          absl::StrCat("Error adding/updating ", type->short_name, " resource(s) ",
+                                       Describe(refusals)),
+                          refused);
   }
   PumpAll();
   Report(update, refusals, /*from_stream=*/true);
@@ -270,9 +288,11 @@ void Subscriptions::OnResponse(Stream& stream, const Response& response) {
 }
 
 // Envoy counts the next attempt as soon as one has ended; of files each reading is one.
-void Subscriptions::Report(const Update& update, const std::vector<Catalog::Refusal>& refusals, bool from_stream) {
+void Subscriptions::Report(const Update& update, const std::vector<Catalog::Refusal>& refusals,
+                           bool from_stream) {
   for (const Update::Item& item : update.items) StopFetchTimer(update.kind, item.name);
-  const auto emit = [&](UpdateEvent::Kind kind, const std::string& name, const std::string& detail) {
+  const auto emit = [&](UpdateEvent::Kind kind, const std::string& name,
+                        const std::string& detail) {
     Emit(kind, update.kind, name, update.version, detail);
     if (from_stream) Emit(UpdateEvent::Kind::kAttempt, update.kind, name);
   };
@@ -294,14 +314,17 @@ void Subscriptions::Report(const Update& update, const std::vector<Catalog::Refu
   }
 }
 
-void Subscriptions::WatchResourceFile(ResourceKind kind, const std::string& name, const ConfigSource& source) {
+void Subscriptions::WatchResourceFile(ResourceKind kind, const std::string& name,
+                                      const ConfigSource& source) {
   std::unique_ptr<File>& slot = files_[{kind, name}];
   if (slot != nullptr && slot->path == source.path) return;
   slot = std::make_unique<File>(File{kind, name, source.path, nullptr});
   File* file = slot.get();
-  file->watch = world_->WatchFile(source.path, source.watched_directory, [this, file] { ReadFile(*file); });
+  file->watch =
+      world_->WatchFile(source.path, source.watched_directory, [this, file] { ReadFile(*file); });
   // A first reading in a later turn: the catalog may be in the middle of an update.
-  fetches_[{kind, name}] = world_->After(std::chrono::nanoseconds(0), [this, file] { ReadFile(*file); });
+  fetches_[{kind, name}] =
+      world_->After(std::chrono::nanoseconds(0), [this, file] { ReadFile(*file); });
 }
 
 void Subscriptions::ReadFile(File& file) {
@@ -309,7 +332,8 @@ void Subscriptions::ReadFile(File& file) {
   Emit(UpdateEvent::Kind::kAttempt, file.kind, file.name);
   absl::StatusOr<FileResources> read = ReadResourceFile(file.path, TypeOf(file.kind).type_url);
   if (!read.ok()) {
-    Emit(UpdateEvent::Kind::kRejected, file.kind, file.name, "", std::string(read.status().message()));
+    Emit(UpdateEvent::Kind::kRejected, file.kind, file.name, "",
+         std::string(read.status().message()));
     if (!file.name.empty()) catalog_->OnFetchTimeout(file.kind, file.name);
     FirstAnswer(file.kind);
     return;
@@ -330,7 +354,8 @@ void Subscriptions::ReadFile(File& file) {
   FirstAnswer(kind);
 }
 
-void Subscriptions::StartFetchTimer(ResourceKind kind, const std::string& name, absl::Duration timeout) {
+void Subscriptions::StartFetchTimer(ResourceKind kind, const std::string& name,
+                                    absl::Duration timeout) {
   if (timeout <= absl::ZeroDuration()) return;
   auto& slot = fetches_[{kind, name}];
   if (slot != nullptr) return;
@@ -346,7 +371,9 @@ void Subscriptions::StartFetchTimer(ResourceKind kind, const std::string& name, 
   });
 }
 
-void Subscriptions::StopFetchTimer(ResourceKind kind, const std::string& name) { fetches_.erase({kind, name}); }
+void Subscriptions::StopFetchTimer(ResourceKind kind, const std::string& name) {
+  fetches_.erase({kind, name});
+}
 
 void Subscriptions::FirstAnswer(ResourceKind kind) {
   if (kind == ResourceKind::kCluster) clusters_answered_ = true;

@@ -28,8 +28,8 @@ class SubscriptionWorld : public AdsWorld {
   virtual std::unique_ptr<Watch> WatchFile(const std::string& path, const std::string& directory,
                                            std::function<void()> changed) = 0;
   // Opens a call towards the servers of `source` instead of the bootstrap's ADS servers.
-  virtual std::unique_ptr<Call> OpenAt(const ApiConfigSource& source, size_t server, absl::string_view method,
-                                       CallEvents* events) = 0;
+  virtual std::unique_ptr<Call> OpenAt(const ApiConfigSource& source, size_t server,
+                                       absl::string_view method, CallEvents* events) = 0;
   virtual int64_t WallClockMs() = 0;
 };
 
@@ -66,8 +66,8 @@ class Subscriptions {
     std::function<void(const std::string&)> log;
   };
 
-  Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog* catalog, SubscriptionWorld* world, Hooks hooks,
-                bool reject_unknown_fields);
+  Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog* catalog,
+                SubscriptionWorld* world, Hooks hooks, bool reject_unknown_fields);
   ~Subscriptions();
 
   void Start();
@@ -89,17 +89,19 @@ class Subscriptions {
   void ReadFile(File& file);
   Stream& AggregatedStream();
   Stream& OwnStream(ResourceKind kind, const ConfigSource& source);
-  std::unique_ptr<Stream> MakeStream(const ApiConfigSource& source, std::string method, bool aggregated);
+  std::unique_ptr<Stream> MakeStream(const ApiConfigSource& source, std::string method,
+                                     bool aggregated);
   void OnResponse(Stream& stream, const Response& response);
   Update Parse(const ResourceType& type, const Response& response);
-  void Report(const Update& update, const std::vector<Catalog::Refusal>& refusals, bool from_stream);
+  void Report(const Update& update, const std::vector<Catalog::Refusal>& refusals,
+              bool from_stream);
   void StartFetchTimer(ResourceKind kind, const std::string& name, absl::Duration timeout);
   void StopFetchTimer(ResourceKind kind, const std::string& name);
   void PumpAll();
   void FirstAnswer(ResourceKind kind);
   void Advance();
-  void Emit(UpdateEvent::Kind kind, ResourceKind resource, std::string name, std::string version = "",
-            std::string detail = "");
+  void Emit(UpdateEvent::Kind kind, ResourceKind resource, std::string name,
+            std::string version = "", std::string detail = "");
 
   std::shared_ptr<const Bootstrap> bootstrap_;
   Catalog* catalog_;

@@ -93,7 +93,8 @@ Address Address::FromSockaddr(const sockaddr* from, socklen_t size) {
 
 uint16_t Address::port() const {
   if (kind_ == Kind::kIpv4) return ntohs(reinterpret_cast<const sockaddr_in*>(&storage_)->sin_port);
-  if (kind_ == Kind::kIpv6) return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
+  if (kind_ == Kind::kIpv6)
+    return ntohs(reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_port);
   return 0;
 }
 
@@ -104,10 +105,14 @@ void Address::set_port(uint16_t port) {
 
 absl::string_view Address::ip_bytes() const {
   if (kind_ == Kind::kIpv4) {
-    return {reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr), 4};
+    return {
+        reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in*>(&storage_)->sin_addr),
+        4};
   }
   if (kind_ == Kind::kIpv6) {
-    return {reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_addr), 16};
+    return {
+        reinterpret_cast<const char*>(&reinterpret_cast<const sockaddr_in6*>(&storage_)->sin6_addr),
+        16};
   }
   return {};
 }
@@ -147,7 +152,8 @@ size_t Address::Format(char* out, bool with_port) const {
   *at++ = ':';
   char digits[5];
   size_t count = 0;
-  for (uint16_t rest = port(); count == 0 || rest > 0; rest /= 10) digits[count++] = '0' + rest % 10;
+  for (uint16_t rest = port(); count == 0 || rest > 0; rest /= 10)
+    digits[count++] = '0' + rest % 10;
   while (count > 0) *at++ = digits[--count];
   return at - out;
 }
@@ -199,7 +205,8 @@ bool CidrRange::Contains(const Address& address) const {
   if (std::memcmp(ip.data(), bytes_, whole) != 0) return false;
   if (length_ % 8 == 0) return true;
   const unsigned mask = 0xFF00u >> (length_ % 8) & 0xFF;
-  return ((static_cast<unsigned char>(ip[whole]) ^ static_cast<unsigned char>(bytes_[whole])) & mask) == 0;
+  return ((static_cast<unsigned char>(ip[whole]) ^ static_cast<unsigned char>(bytes_[whole])) &
+          mask) == 0;
 }
 
 }  // namespace remora

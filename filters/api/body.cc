@@ -215,7 +215,8 @@ void Body::Prepend(absl::string_view bytes) {
 
 absl::string_view Body::front() const {
   for (const Node* node = head_; node != nullptr; node = node->next) {
-    if (node->begin != node->end) return {node->begin, static_cast<size_t>(node->end - node->begin)};
+    if (node->begin != node->end)
+      return {node->begin, static_cast<size_t>(node->end - node->begin)};
   }
   return {};
 }
@@ -346,12 +347,14 @@ size_t Body::ReserveIovecs(iovec* out, size_t most, size_t bytes) {
 }
 
 void Body::CommitIovecs(size_t written) {
-  // The first node with room that was offered is the last one holding bytes, or the first empty one.
+  // The first node with room that was offered is the last one holding bytes, or the first empty
+  // one.
   Node* last_kept = nullptr;
   Node* node = head_;
   while (node != nullptr) {
     const bool empty = node->begin == node->end;
-    const bool open = node->block != nullptr && node->end == node->block->data() + node->block->used;
+    const bool open =
+        node->block != nullptr && node->end == node->block->data() + node->block->used;
     const bool offered = empty || (node->next == nullptr || node->next->begin == node->next->end);
     if (written > 0 && open && offered) {
       const size_t room = node->block->capacity - node->block->used;

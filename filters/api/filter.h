@@ -48,8 +48,8 @@ struct FilterStat {
   bool gauge = false;
 };
 
-// What a filter may ask of its stream: each filter of a chain has a context of its own. Valid for the
-// life of the filter; one thread.
+// What a filter may ask of its stream: each filter of a chain has a context of its own. Valid for
+// the life of the filter; one thread.
 class FilterContext {
  public:
   virtual ~FilterContext() = default;
@@ -73,15 +73,15 @@ class FilterContext {
   virtual const void* route_config() const = 0;
   // As above, of every level that has one: least specific first. At most `most` are written.
   virtual size_t route_configs(const void** out, size_t most) const = 0;
-  // The chosen route's cluster name ("" when there is none), and the cluster that this proxy itself is
-  // part of (--service-cluster).
+  // The chosen route's cluster name ("" when there is none), and the cluster that this proxy itself
+  // is part of (--service-cluster).
   virtual absl::string_view cluster_name() const = 0;
   virtual absl::string_view local_cluster_name() const = 0;
   // The whole server's health as /healthcheck/fail sets it.
   virtual bool server_failing() const = 0;
 
-  // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again moves
-  // it.
+  // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again
+  // moves it.
   virtual void StartTimer(int64_t delay_ns) = 0;
   virtual void StopTimer() = 0;
 
@@ -120,9 +120,9 @@ class HttpFilter {
   FilterContext* context_ = nullptr;
 };
 
-// Makes the filter of each stream. Built on main from the typed configuration, then const and shared
-// by all workers. The filter it makes is allocated by the stream (see FilterChain): Create places it
-// in `arena` memory when it can, and Destroy ends it.
+// Makes the filter of each stream. Built on main from the typed configuration, then const and
+// shared by all workers. The filter it makes is allocated by the stream (see FilterChain): Create
+// places it in `arena` memory when it can, and Destroy ends it.
 class FilterFactory {
  public:
   virtual ~FilterFactory() = default;

@@ -14,7 +14,9 @@ constexpr absl::string_view kNames[] = {
 constexpr size_t kSlots = 1024;
 
 constexpr size_t Hash(const char* name, size_t n) {
-  const auto at = [&](size_t i) { return static_cast<uint32_t>(static_cast<unsigned char>(name[i])); };
+  const auto at = [&](size_t i) {
+    return static_cast<uint32_t>(static_cast<unsigned char>(name[i]));
+  };
   uint32_t h = static_cast<uint32_t>(n) * 0x9E3779B1u;
   h ^= at(0) * 0x85EBCA6Bu;
   h ^= at(n / 2) * 0xC2B2AE35u;
@@ -23,8 +25,8 @@ constexpr size_t Hash(const char* name, size_t n) {
   return (h ^ (h >> 15)) & (kSlots - 1);
 }
 
-// Open addressing over a hash of length and four characters, made by the compiler; names are compared
-// once at most in the usual case. 1,024 slots for about 130 names keep probes short.
+// Open addressing over a hash of length and four characters, made by the compiler; names are
+// compared once at most in the usual case. 1,024 slots for about 130 names keep probes short.
 struct NameTable {
   constexpr NameTable() {
     for (uint16_t& slot : slots) slot = kHeaderIdCount;

@@ -14,32 +14,73 @@ namespace {
 struct JoinedNames {
   bool at[kHeaderIdCount] = {};
   constexpr JoinedNames() {
-    for (HeaderId id :
-         {HeaderId::kAccept, HeaderId::kAcceptEncoding, HeaderId::kAccessControlAllowCredentials,
-          HeaderId::kAccessControlAllowHeaders, HeaderId::kAccessControlAllowMethods,
-          HeaderId::kAccessControlAllowOrigin, HeaderId::kAccessControlAllowPrivateNetwork,
-          HeaderId::kAccessControlExposeHeaders, HeaderId::kAccessControlMaxAge,
-          HeaderId::kAccessControlRequestHeaders, HeaderId::kAccessControlRequestMethod,
-          HeaderId::kAccessControlRequestPrivateNetwork, HeaderId::kAge, HeaderId::kAuthorization,
-          HeaderId::kCacheControl, HeaderId::kContentEncoding, HeaderId::kContentType,
-          HeaderId::kDate, HeaderId::kEtag, HeaderId::kExpect, HeaderId::kExpires,
-          HeaderId::kGrpcAcceptEncoding, HeaderId::kGrpcMessage, HeaderId::kGrpcStatus,
-          HeaderId::kGrpcTimeout, HeaderId::kIfMatch, HeaderId::kIfModifiedSince,
-          HeaderId::kIfNoneMatch, HeaderId::kLastModified, HeaderId::kLocation, HeaderId::kOrigin,
-          HeaderId::kPragma, HeaderId::kProxyStatus, HeaderId::kReferer, HeaderId::kServer,
-          HeaderId::kTe, HeaderId::kUpgrade, HeaderId::kUserAgent, HeaderId::kVary, HeaderId::kVia,
-          HeaderId::kXClientTraceId, HeaderId::kXEnvoyAttemptCount,
-          HeaderId::kXEnvoyDecoratorOperation, HeaderId::kXEnvoyDownstreamServiceCluster,
-          HeaderId::kXEnvoyDownstreamServiceNode, HeaderId::kXEnvoyExpectedRqTimeoutMs,
-          HeaderId::kXEnvoyExternalAddress, HeaderId::kXEnvoyForceTrace,
-          HeaderId::kXEnvoyInternal, HeaderId::kXEnvoyIpTags, HeaderId::kXEnvoyMaxRetries,
-          HeaderId::kXEnvoyOriginalHost, HeaderId::kXEnvoyOriginalPath,
-          HeaderId::kXEnvoyRetriableHeaderNames, HeaderId::kXEnvoyRetriableStatusCodes,
-          HeaderId::kXEnvoyRetryGrpcOn, HeaderId::kXEnvoyRetryOn,
-          HeaderId::kXEnvoyUpstreamAltStatName, HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
-          HeaderId::kXEnvoyUpstreamRqTimeoutMs, HeaderId::kXEnvoyUpstreamServiceTime,
-          HeaderId::kXForwardedClientCert, HeaderId::kXForwardedFor, HeaderId::kXForwardedHost,
-          HeaderId::kXForwardedPort, HeaderId::kXForwardedProto, HeaderId::kXRequestId}) {
+    for (HeaderId id : {HeaderId::kAccept,
+                        HeaderId::kAcceptEncoding,
+                        HeaderId::kAccessControlAllowCredentials,
+                        HeaderId::kAccessControlAllowHeaders,
+                        HeaderId::kAccessControlAllowMethods,
+                        HeaderId::kAccessControlAllowOrigin,
+                        HeaderId::kAccessControlAllowPrivateNetwork,
+                        HeaderId::kAccessControlExposeHeaders,
+                        HeaderId::kAccessControlMaxAge,
+                        HeaderId::kAccessControlRequestHeaders,
+                        HeaderId::kAccessControlRequestMethod,
+                        HeaderId::kAccessControlRequestPrivateNetwork,
+                        HeaderId::kAge,
+                        HeaderId::kAuthorization,
+                        HeaderId::kCacheControl,
+                        HeaderId::kContentEncoding,
+                        HeaderId::kContentType,
+                        HeaderId::kDate,
+                        HeaderId::kEtag,
+                        HeaderId::kExpect,
+                        HeaderId::kExpires,
+                        HeaderId::kGrpcAcceptEncoding,
+                        HeaderId::kGrpcMessage,
+                        HeaderId::kGrpcStatus,
+                        HeaderId::kGrpcTimeout,
+                        HeaderId::kIfMatch,
+                        HeaderId::kIfModifiedSince,
+                        HeaderId::kIfNoneMatch,
+                        HeaderId::kLastModified,
+                        HeaderId::kLocation,
+                        HeaderId::kOrigin,
+                        HeaderId::kPragma,
+                        HeaderId::kProxyStatus,
+                        HeaderId::kReferer,
+                        HeaderId::kServer,
+                        HeaderId::kTe,
+                        HeaderId::kUpgrade,
+                        HeaderId::kUserAgent,
+                        HeaderId::kVary,
+                        HeaderId::kVia,
+                        HeaderId::kXClientTraceId,
+                        HeaderId::kXEnvoyAttemptCount,
+                        HeaderId::kXEnvoyDecoratorOperation,
+                        HeaderId::kXEnvoyDownstreamServiceCluster,
+                        HeaderId::kXEnvoyDownstreamServiceNode,
+                        HeaderId::kXEnvoyExpectedRqTimeoutMs,
+                        HeaderId::kXEnvoyExternalAddress,
+                        HeaderId::kXEnvoyForceTrace,
+                        HeaderId::kXEnvoyInternal,
+                        HeaderId::kXEnvoyIpTags,
+                        HeaderId::kXEnvoyMaxRetries,
+                        HeaderId::kXEnvoyOriginalHost,
+                        HeaderId::kXEnvoyOriginalPath,
+                        HeaderId::kXEnvoyRetriableHeaderNames,
+                        HeaderId::kXEnvoyRetriableStatusCodes,
+                        HeaderId::kXEnvoyRetryGrpcOn,
+                        HeaderId::kXEnvoyRetryOn,
+                        HeaderId::kXEnvoyUpstreamAltStatName,
+                        HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+                        HeaderId::kXEnvoyUpstreamRqTimeoutMs,
+                        HeaderId::kXEnvoyUpstreamServiceTime,
+                        HeaderId::kXForwardedClientCert,
+                        HeaderId::kXForwardedFor,
+                        HeaderId::kXForwardedHost,
+                        HeaderId::kXForwardedPort,
+                        HeaderId::kXForwardedProto,
+                        HeaderId::kXRequestId}) {
       at[static_cast<uint16_t>(id)] = true;
     }
   }
@@ -73,7 +114,8 @@ void Headers::set_pseudo_static(HeaderId id, absl::string_view value) {
 
 void Headers::Grow() {
   const uint32_t capacity = capacity_ == 0 ? 24 : capacity_ * 2;
-  auto* entries = static_cast<Header*>(arena_->Allocate(capacity * sizeof(Header), alignof(Header)));
+  auto* entries =
+      static_cast<Header*>(arena_->Allocate(capacity * sizeof(Header), alignof(Header)));
   if (count_ > 0) std::memcpy(static_cast<void*>(entries), entries_, count_ * sizeof(Header));
   entries_ = entries;
   capacity_ = capacity;
@@ -211,7 +253,8 @@ const Header* Headers::Find(absl::string_view lower_name) const {
   if (id != HeaderId::kOther) return Find(id);
   for (uint32_t i = 0; i < count_; ++i) {
     const Header& header = entries_[i];
-    if (header.id == HeaderId::kOther && !header.removed && header.name == lower_name) return &header;
+    if (header.id == HeaderId::kOther && !header.removed && header.name == lower_name)
+      return &header;
   }
   return nullptr;
 }
@@ -234,7 +277,9 @@ std::optional<absl::string_view> Headers::Get(absl::string_view lower_name) cons
   return header->value;
 }
 
-absl::string_view Headers::Value(HeaderId id) const { return Get(id).value_or(absl::string_view()); }
+absl::string_view Headers::Value(HeaderId id) const {
+  return Get(id).value_or(absl::string_view());
+}
 
 template <typename Same>
 std::optional<absl::string_view> Headers::Join(Same&& same) const {

@@ -21,7 +21,8 @@ struct Header {
   bool never_index = false;
   // Set by Remove(); iteration skips it.
   bool removed = false;
-  // The name as it was spelled follows `name` in memory, in the same length (header case preserved).
+  // The name as it was spelled follows `name` in memory, in the same length (header case
+  // preserved).
   bool spelled = false;
 
   // The name as the peer spelled it, where that was kept; else the lower-case one.
@@ -31,8 +32,8 @@ struct Header {
 };
 
 // The header section (or trailers) of one message: pseudo headers apart, the others in the order of
-// arrival. Repeated fields are repeated entries, except that of the names which Envoy knows by number
-// (user-agent, via, x-forwarded-for, ...) there is one: what repeats is joined by ",".
+// arrival. Repeated fields are repeated entries, except that of the names which Envoy knows by
+// number (user-agent, via, x-forwarded-for, ...) there is one: what repeats is joined by ",".
 //
 // Threads: one. Lifetime: that of its arena, which also holds every byte it refers to; it is
 // trivially destructible, so it may itself live in the arena (Arena::New<Headers>(arena)).

@@ -9,36 +9,36 @@ namespace remora {
 
 // Why a response is not simply the upstream's answer; Envoy's flags (id, short, long name), in
 // Envoy's order of printing.
-#define REMORA_RESPONSE_FLAGS(X)                                            \
-  X(kFailedLocalHealthCheck, "LH", "FailedLocalHealthCheck")                \
-  X(kNoHealthyUpstream, "UH", "NoHealthyUpstream")                          \
-  X(kUpstreamRequestTimeout, "UT", "UpstreamRequestTimeout")                \
-  X(kLocalReset, "LR", "LocalReset")                                        \
-  X(kUpstreamRemoteReset, "UR", "UpstreamRemoteReset")                      \
-  X(kUpstreamConnectionFailure, "UF", "UpstreamConnectionFailure")          \
-  X(kUpstreamConnectionTermination, "UC", "UpstreamConnectionTermination")  \
-  X(kUpstreamOverflow, "UO", "UpstreamOverflow")                            \
-  X(kNoRouteFound, "NR", "NoRouteFound")                                    \
-  X(kDelayInjected, "DI", "DelayInjected")                                  \
-  X(kFaultInjected, "FI", "FaultInjected")                                  \
-  X(kRateLimited, "RL", "RateLimited")                                      \
-  X(kUnauthorizedExternalService, "UAEX", "UnauthorizedExternalService")    \
-  X(kRateLimitServiceError, "RLSE", "RateLimitServiceError")                \
-  X(kDownstreamConnectionTermination, "DC", "DownstreamConnectionTermination") \
-  X(kUpstreamRetryLimitExceeded, "URX", "UpstreamRetryLimitExceeded")       \
-  X(kStreamIdleTimeout, "SI", "StreamIdleTimeout")                          \
-  X(kInvalidEnvoyRequestHeaders, "IH", "InvalidEnvoyRequestHeaders")        \
-  X(kDownstreamProtocolError, "DPE", "DownstreamProtocolError")             \
+#define REMORA_RESPONSE_FLAGS(X)                                                    \
+  X(kFailedLocalHealthCheck, "LH", "FailedLocalHealthCheck")                        \
+  X(kNoHealthyUpstream, "UH", "NoHealthyUpstream")                                  \
+  X(kUpstreamRequestTimeout, "UT", "UpstreamRequestTimeout")                        \
+  X(kLocalReset, "LR", "LocalReset")                                                \
+  X(kUpstreamRemoteReset, "UR", "UpstreamRemoteReset")                              \
+  X(kUpstreamConnectionFailure, "UF", "UpstreamConnectionFailure")                  \
+  X(kUpstreamConnectionTermination, "UC", "UpstreamConnectionTermination")          \
+  X(kUpstreamOverflow, "UO", "UpstreamOverflow")                                    \
+  X(kNoRouteFound, "NR", "NoRouteFound")                                            \
+  X(kDelayInjected, "DI", "DelayInjected")                                          \
+  X(kFaultInjected, "FI", "FaultInjected")                                          \
+  X(kRateLimited, "RL", "RateLimited")                                              \
+  X(kUnauthorizedExternalService, "UAEX", "UnauthorizedExternalService")            \
+  X(kRateLimitServiceError, "RLSE", "RateLimitServiceError")                        \
+  X(kDownstreamConnectionTermination, "DC", "DownstreamConnectionTermination")      \
+  X(kUpstreamRetryLimitExceeded, "URX", "UpstreamRetryLimitExceeded")               \
+  X(kStreamIdleTimeout, "SI", "StreamIdleTimeout")                                  \
+  X(kInvalidEnvoyRequestHeaders, "IH", "InvalidEnvoyRequestHeaders")                \
+  X(kDownstreamProtocolError, "DPE", "DownstreamProtocolError")                     \
   X(kUpstreamMaxStreamDurationReached, "UMSDR", "UpstreamMaxStreamDurationReached") \
-  X(kResponseFromCacheFilter, "RFCF", "ResponseFromCacheFilter")            \
-  X(kNoFilterConfigFound, "NFCF", "NoFilterConfigFound")                    \
-  X(kDurationTimeout, "DT", "DurationTimeout")                              \
-  X(kUpstreamProtocolError, "UPE", "UpstreamProtocolError")                 \
-  X(kNoClusterFound, "NC", "NoClusterFound")                                \
-  X(kOverloadManager, "OM", "OverloadManagerTerminated")                    \
-  X(kDnsResolutionFailed, "DF", "DnsResolutionFailed")                      \
-  X(kDropOverload, "DO", "DropOverload")                                    \
-  X(kDownstreamRemoteReset, "DR", "DownstreamRemoteReset")                  \
+  X(kResponseFromCacheFilter, "RFCF", "ResponseFromCacheFilter")                    \
+  X(kNoFilterConfigFound, "NFCF", "NoFilterConfigFound")                            \
+  X(kDurationTimeout, "DT", "DurationTimeout")                                      \
+  X(kUpstreamProtocolError, "UPE", "UpstreamProtocolError")                         \
+  X(kNoClusterFound, "NC", "NoClusterFound")                                        \
+  X(kOverloadManager, "OM", "OverloadManagerTerminated")                            \
+  X(kDnsResolutionFailed, "DF", "DnsResolutionFailed")                              \
+  X(kDropOverload, "DO", "DropOverload")                                            \
+  X(kDownstreamRemoteReset, "DR", "DownstreamRemoteReset")                          \
   X(kUnconditionalDropOverload, "UDO", "UnconditionalDropOverload")
 
 enum class ResponseFlag : uint8_t {

@@ -19,8 +19,8 @@ enum class Protocol : uint8_t { kNone, kHttp10, kHttp11, kHttp2 };
 // "HTTP/1.0", "HTTP/1.1", "HTTP/2"; "" for none.
 absl::string_view ProtocolName(Protocol protocol);
 
-// What a finished TLS handshake settled, for formatters, XFCC and authorisation. Immutable after the
-// handshake; owned by the connection.
+// What a finished TLS handshake settled, for formatters, XFCC and authorisation. Immutable after
+// the handshake; owned by the connection.
 struct TlsFacts {
   std::string version;  // "TLSv1.3"
   std::string cipher;   // "TLS_AES_128_GCM_SHA256"
@@ -55,10 +55,11 @@ struct ConnectionInfo {
   Address remote;
   // Where the client meant to go (original destination restored) or the socket's own address.
   Address local;
-  absl::string_view requested_server_name;  // of the ClientHello, known through tls_inspector or TLS
+  absl::string_view
+      requested_server_name;  // of the ClientHello, known through tls_inspector or TLS
   absl::string_view filter_chain_name;
   absl::string_view transport_protocol;  // "raw_buffer", "tls"
-  const TlsFacts* tls = nullptr;          // null without TLS or before the handshake ended
+  const TlsFacts* tls = nullptr;         // null without TLS or before the handshake ended
   absl::string_view transport_failure_reason;
   absl::string_view termination_details;
   absl::string_view local_close_reason;
@@ -83,7 +84,8 @@ struct StreamTiming {
 };
 
 // Text in this struct lives in the stream's arena, in the configuration that the stream pins, or is
-// static. One exchange (HTTP request or TCP session) fills it as it goes; filters and formatters read it.
+// static. One exchange (HTTP request or TCP session) fills it as it goes; filters and formatters
+// read it.
 struct StreamInfo {
   const ConnectionInfo* downstream = nullptr;
   // The client as the connection manager concluded (use_remote_address, XFF, extensions).
@@ -130,8 +132,8 @@ struct StreamInfo {
   absl::string_view access_log_type = "NotSet";
   // The body of a local reply, before mapping.
   absl::string_view local_reply_body;
-  // What filters noted (dynamic metadata), and what configuration says of the parts chosen; null when
-  // there is none.
+  // What filters noted (dynamic metadata), and what configuration says of the parts chosen; null
+  // when there is none.
   const Metadata* dynamic_metadata = nullptr;
   const Metadata* route_metadata = nullptr;
   const Metadata* cluster_metadata = nullptr;

@@ -16,7 +16,8 @@ class Mortal {
   Mortal* next_buried_ = nullptr;
 };
 
-// Threads: the loop's. Objects buried while the graveyard is being emptied die in the same emptying.
+// Threads: the loop's. Objects buried while the graveyard is being emptied die in the same
+// emptying.
 class Graveyard {
  public:
   Graveyard() = default;

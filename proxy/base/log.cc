@@ -18,20 +18,70 @@ namespace remora::proxy {
 namespace {
 
 // Envoy's, so that its command lines and operators' habits keep working.
-constexpr absl::string_view kComponents[] = {
-    "admin",        "alternate_protocols_cache", "assert",      "aws",          "backtrace",
-    "basic_auth",   "cache_filter",              "client",      "config",       "conn_handler",
-    "connection",   "credential_injector",       "decompression", "dns",        "dubbo",
-    "dynamic_modules", "envoy_bug",              "ext_authz",   "ext_proc",     "file",
-    "filter",       "forward_proxy",             "geolocation", "golang",       "grpc",
-    "happy_eyeballs", "hc",                      "health_checker", "http",      "http2",
-    "hystrix",      "init",                      "io",          "jwt",          "kafka",
-    "key_value_store", "lua",                    "main",        "matcher",      "misc",
-    "mongo",        "multi_connection",          "oauth2",      "pool",         "quic",
-    "quic_stream",  "rate_limit_quota",          "rbac",        "rds",          "redis",
-    "rocketmq",     "router",                    "runtime",     "secret",       "stats",
-    "stats_sinks",  "tap",                       "testing",     "thrift",       "tracing",
-    "udp",          "upstream",                  "wasm",        "websocket"};
+constexpr absl::string_view kComponents[] = {"admin",
+                                             "alternate_protocols_cache",
+                                             "assert",
+                                             "aws",
+                                             "backtrace",
+                                             "basic_auth",
+                                             "cache_filter",
+                                             "client",
+                                             "config",
+                                             "conn_handler",
+                                             "connection",
+                                             "credential_injector",
+                                             "decompression",
+                                             "dns",
+                                             "dubbo",
+                                             "dynamic_modules",
+                                             "envoy_bug",
+                                             "ext_authz",
+                                             "ext_proc",
+                                             "file",
+                                             "filter",
+                                             "forward_proxy",
+                                             "geolocation",
+                                             "golang",
+                                             "grpc",
+                                             "happy_eyeballs",
+                                             "hc",
+                                             "health_checker",
+                                             "http",
+                                             "http2",
+                                             "hystrix",
+                                             "init",
+                                             "io",
+                                             "jwt",
+                                             "kafka",
+                                             "key_value_store",
+                                             "lua",
+                                             "main",
+                                             "matcher",
+                                             "misc",
+                                             "mongo",
+                                             "multi_connection",
+                                             "oauth2",
+                                             "pool",
+                                             "quic",
+                                             "quic_stream",
+                                             "rate_limit_quota",
+                                             "rbac",
+                                             "rds",
+                                             "redis",
+                                             "rocketmq",
+                                             "router",
+                                             "runtime",
+                                             "secret",
+                                             "stats",
+                                             "stats_sinks",
+                                             "tap",
+                                             "testing",
+                                             "thrift",
+                                             "tracing",
+                                             "udp",
+                                             "upstream",
+                                             "wasm",
+                                             "websocket"};
 
 // A file that can be opened anew, or standard error.
 class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
@@ -40,7 +90,8 @@ class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
     try {
       file_.open(path);
     } catch (const spdlog::spdlog_ex& error) {
-      return absl::InvalidArgumentError(absl::StrCat("Failed to open log-file '", path, "'. ", error.what()));
+      return absl::InvalidArgumentError(
+          absl::StrCat("Failed to open log-file '", path, "'. ", error.what()));
     }
     to_file_ = true;
     return absl::OkStatus();
@@ -83,11 +134,21 @@ std::string EscapeJson(absl::string_view text) {
   std::string out;
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           absl::StrAppend(&out, "\\u00", absl::Hex(static_cast<unsigned char>(c), absl::kZeroPad2));
@@ -103,7 +164,8 @@ std::string EscapeJson(absl::string_view text) {
 class EscapedText final : public spdlog::custom_flag_formatter {
  public:
   explicit EscapedText(bool json) : json_(json) {}
-  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& out) override {
+  void format(const spdlog::details::log_msg& message, const std::tm&,
+              spdlog::memory_buf_t& out) override {
     const absl::string_view text(message.payload.data(), message.payload.size());
     const std::string escaped = json_ ? EscapeJson(text) : absl::CEscape(text);
     out.append(escaped.data(), escaped.data() + escaped.size());
@@ -128,7 +190,9 @@ struct Log {
 
   void SetFormat(const std::string& format) {
     auto formatter = std::make_unique<spdlog::pattern_formatter>();
-    formatter->add_flag<EscapedText>('j', true).add_flag<EscapedText>('_', false).set_pattern(format);
+    formatter->add_flag<EscapedText>('j', true)
+        .add_flag<EscapedText>('_', false)
+        .set_pattern(format);
     sink->set_formatter(std::move(formatter));
   }
 
@@ -144,14 +208,16 @@ Log& TheLog() {
   return *log;
 }
 
-constexpr absl::string_view kLevelNames[] = {"trace", "debug", "info", "warning", "error", "critical", "off"};
+constexpr absl::string_view kLevelNames[] = {"trace", "debug",    "info", "warning",
+                                             "error", "critical", "off"};
 
 // "proxy/base/log.cc" of the path that the compiler was given.
 const char* PathInRepository(const char* file) {
   constexpr size_t kPrefix = sizeof(__FILE__) - sizeof("proxy/base/log.cc");
   const absl::string_view path(file);
-  return path.size() > kPrefix && path.substr(0, kPrefix) == absl::string_view(__FILE__, kPrefix) ? file + kPrefix
-                                                                                                  : file;
+  return path.size() > kPrefix && path.substr(0, kPrefix) == absl::string_view(__FILE__, kPrefix)
+             ? file + kPrefix
+             : file;
 }
 
 }  // namespace
@@ -197,7 +263,8 @@ absl::Status StartLog(const LogSettings& settings) {
   Log& log = TheLog();
   LogLevel level;
   if (!ParseLogLevel(settings.level, &level)) {
-    return absl::InvalidArgumentError(absl::StrCat("invalid log level specified '", settings.level, "'"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("invalid log level specified '", settings.level, "'"));
   }
   for (LogComponent* component : log.all) component->set_level(level);
   for (const auto& [name, text] : settings.component_levels) {

@@ -62,13 +62,13 @@ absl::Status StartLog(const LogSettings& settings);
 // Opens the log file anew (it was rotated). No effect on standard error. Main thread.
 void ReopenLog();
 
-#define REMORA_LOG(level, component, text)                                              \
-  do {                                                                                  \
-    static ::remora::proxy::LogComponent& remora_log_component =                        \
-        ::remora::proxy::LogComponent::Find(component);                                 \
-    if (remora_log_component.Enabled(::remora::proxy::LogLevel::level)) {               \
+#define REMORA_LOG(level, component, text)                                                    \
+  do {                                                                                        \
+    static ::remora::proxy::LogComponent& remora_log_component =                              \
+        ::remora::proxy::LogComponent::Find(component);                                       \
+    if (remora_log_component.Enabled(::remora::proxy::LogLevel::level)) {                     \
       remora_log_component.Write(::remora::proxy::LogLevel::level, __FILE__, __LINE__, text); \
-    }                                                                                   \
+    }                                                                                         \
   } while (false)
 
 }  // namespace remora::proxy

@@ -40,7 +40,8 @@ Loop::Loop()
   // Prepare runs last before the loop waits again: the end of the turn.
   uv_prepare_init(uv_.get(), prepare_.get());
   prepare_->data = this;
-  uv_prepare_start(prepare_.get(), [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->EndTurn(); });
+  uv_prepare_start(prepare_.get(),
+                   [](uv_prepare_t* handle) { static_cast<Loop*>(handle->data)->EndTurn(); });
   UpdateNow();
 }
 
@@ -114,6 +115,8 @@ void Loop::Stop() {
   uv_stop(uv_.get());
 }
 
-bool Loop::OnThread() const { return thread_ == std::thread::id() || thread_ == std::this_thread::get_id(); }
+bool Loop::OnThread() const {
+  return thread_ == std::thread::id() || thread_ == std::this_thread::get_id();
+}
 
 }  // namespace remora::proxy

@@ -39,7 +39,8 @@ T& MadeIn(StatCell& cell) {
   T* object = PointerIn<T>(cell);
   if (object == nullptr) {
     object = new T;
-    cell.store(static_cast<uint64_t>(reinterpret_cast<uintptr_t>(object)), std::memory_order_release);
+    cell.store(static_cast<uint64_t>(reinterpret_cast<uintptr_t>(object)),
+               std::memory_order_release);
   }
   return *object;
 }
@@ -178,7 +179,8 @@ void ForEachCell(const std::vector<StatCell*>& arrays, size_t stat, Fn&& fn) {
 class StatReader {
  public:
   using Offsets = absl::flat_hash_map<std::string, uint64_t>;
-  StatReader(const StatStore::Visitor& visitor, const Offsets& offsets) : visitor_(visitor), offsets_(offsets) {}
+  StatReader(const StatStore::Visitor& visitor, const Offsets& offsets)
+      : visitor_(visitor), offsets_(offsets) {}
 
   void Read(const StatBlock& block, size_t index, const std::vector<StatCell*>& arrays) const {
     const StatDef& def = block.schema[index];
@@ -206,7 +208,8 @@ class StatReader {
  private:
   static uint64_t Total(const std::vector<StatCell*>& arrays, size_t index) {
     uint64_t total = 0;
-    ForEachCell(arrays, index, [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
+    ForEachCell(arrays, index,
+                [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
     return total;
   }
 
@@ -216,7 +219,8 @@ class StatReader {
     visitor_.counter(name, offset == offsets_.end() ? total : total - offset->second, total > 0);
   }
 
-  void ReadHistogram(const std::string& name, size_t index, const std::vector<StatCell*>& arrays) const {
+  void ReadHistogram(const std::string& name, size_t index,
+                     const std::vector<StatCell*>& arrays) const {
     Histogram::Sum sum;
     ForEachCell(arrays, index, [&](StatCell& cell) {
       if (const auto* histogram = PointerIn<Histogram>(cell)) histogram->AddTo(sum);
@@ -224,7 +228,8 @@ class StatReader {
     visitor_.histogram(name, sum);
   }
 
-  void ReadCodes(const std::string& name, size_t index, const std::vector<StatCell*>& arrays) const {
+  void ReadCodes(const std::string& name, size_t index,
+                 const std::vector<StatCell*>& arrays) const {
     for (int code = 0; code < kCodeCount; ++code) {
       uint64_t total = 0;
       ForEachCell(arrays, index, [&](StatCell& cell) {
@@ -247,9 +252,11 @@ void StatStore::Visit(const Visitor& visitor) const {
   for (const auto& block : blocks_) {
     arrays.clear();
     for (const auto& slab : slabs_) {
-      const auto* page = slab->pages_[block->index / StatSlab::kPage].load(std::memory_order_acquire);
+      const auto* page =
+          slab->pages_[block->index / StatSlab::kPage].load(std::memory_order_acquire);
       if (page == nullptr) continue;
-      StatCell* cells = page->entries[block->index % StatSlab::kPage].load(std::memory_order_acquire);
+      StatCell* cells =
+          page->entries[block->index % StatSlab::kPage].load(std::memory_order_acquire);
       if (cells != nullptr) arrays.push_back(cells);
     }
     for (size_t i = 0; i < block->schema.size(); ++i) reader.Read(*block, i, arrays);

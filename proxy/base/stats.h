@@ -22,10 +22,10 @@ namespace remora::proxy {
 
 enum class StatKind : uint8_t {
   kCounter,
-  kGauge,      // adds and subtractions of all threads are summed; Set() only from main
-  kHistogram,  // Record(): integer units as the name says (ms, bytes)
+  kGauge,        // adds and subtractions of all threads are summed; Set() only from main
+  kHistogram,    // Record(): integer units as the name says (ms, bytes)
   kRareCounter,  // a counter that is not shown before it counted something
-  kCodes,      // a family of counters, one per HTTP status: name + "200"; cells appear when counted
+  kCodes,  // a family of counters, one per HTTP status: name + "200"; cells appear when counted
 };
 
 struct StatDef {
@@ -36,8 +36,8 @@ using StatSchema = absl::Span<const StatDef>;
 
 using StatCell = std::atomic<uint64_t>;
 
-// A registered entity. Equal prefix and schema give the same block, so numbers survive configuration
-// updates. Immutable; lives as long as the store.
+// A registered entity. Equal prefix and schema give the same block, so numbers survive
+// configuration updates. Immutable; lives as long as the store.
 struct StatBlock {
   uint32_t index;      // into every thread's table of cells
   std::string prefix;  // "cluster.web." (with its dot)
@@ -166,7 +166,8 @@ class StatStore {
   void Visit(const Visitor& visitor) const;
   // Sets counters to zero (/reset_counters): remembered as an offset, cells keep their writer.
   void ResetCounters();
-  // The value of one counter or gauge by full name; for tests and /stats?filter fast paths. 0 when unknown.
+  // The value of one counter or gauge by full name; for tests and /stats?filter fast paths. 0 when
+  // unknown.
   uint64_t Value(absl::string_view full_name) const;
 
   size_t block_count() const { return blocks_.size(); }

@@ -66,14 +66,15 @@ void TimerWheel::Unlink(Timer* timer) {
   if (timer->prev_ != nullptr) timer->prev_->next_ = timer->next_;
   if (timer->next_ != nullptr) timer->next_->prev_ = timer->prev_;
   if (head == timer) head = timer->next_;
-  if (head == nullptr) occupied_[timer->level_][timer->slot_ / 64] &= ~(uint64_t{1} << (timer->slot_ % 64));
+  if (head == nullptr)
+    occupied_[timer->level_][timer->slot_ / 64] &= ~(uint64_t{1} << (timer->slot_ % 64));
   timer->prev_ = timer->next_ = nullptr;
   timer->linked_ = false;
   --armed_;
 }
 
-// The earliest moment at which a slot must be looked at: the next occupied slot of the lowest level,
-// or the moment a higher level's slot is spread over the lower ones.
+// The earliest moment at which a slot must be looked at: the next occupied slot of the lowest
+// level, or the moment a higher level's slot is spread over the lower ones.
 int64_t TimerWheel::NextDue() const {
   int64_t best = -1;
   for (int level = 0; level < kLevels; ++level) {

@@ -11,8 +11,8 @@ namespace remora::proxy {
 
 class TimerWheel;
 
-// A one-shot timer inside its owner; destroying or stopping it cancels it, after that it never fires.
-// Starting and stopping link and unlink, they never allocate and never make a system call.
+// A one-shot timer inside its owner; destroying or stopping it cancels it, after that it never
+// fires. Starting and stopping link and unlink, they never allocate and never make a system call.
 // Precision: a millisecond; a timer never fires early.
 //
 //   Timer idle_{&loop.timers(), [](void* self) { static_cast<X*>(self)->OnIdle(); }, this};
@@ -45,8 +45,8 @@ class Timer {
   bool linked_ = false;
 };
 
-// Hierarchical timing wheel (Varghese and Lauck 1987, scheme 6) over one uv timer: O(1) to start and
-// stop. Re-starting a timer that is pushed forward again and again (idle timeouts) is cheap.
+// Hierarchical timing wheel (Varghese and Lauck 1987, scheme 6) over one uv timer: O(1) to start
+// and stop. Re-starting a timer that is pushed forward again and again (idle timeouts) is cheap.
 // Threads: the loop's.
 class TimerWheel {
  public:

@@ -16,30 +16,31 @@ namespace remora::proxy {
 // timer and no configuration message; any input gives events or one CodecError. HTTP/1 and HTTP/2
 // present the same picture: a connection carries streams, a stream is one exchange.
 //
-// Threads: the connection's loop. Reentrancy: an event handler may call any method of its CodecStream
-// (send, reset, pause) from inside the event; a codec is never destroyed from inside its own Feed()
-// (the owner buries it, see base/graveyard.h).
+// Threads: the connection's loop. Reentrancy: an event handler may call any method of its
+// CodecStream (send, reset, pause) from inside the event; a codec is never destroyed from inside
+// its own Feed() (the owner buries it, see base/graveyard.h).
 
 // Why a stream ended before its time.
 enum class ResetReason : uint8_t {
-  kRemoteReset,          // RST_STREAM from the peer
-  kRemoteRefused,        // RST_STREAM(REFUSED_STREAM), or a GOAWAY that did not cover the stream
-  kLocalReset,           // we gave it up
-  kConnectionClosed,     // the connection ended under it
-  kProtocolError,        // the peer broke the protocol on this stream
-  kOverflow,             // limits of this codec (header size, streams)
-  kConnectError,         // RST_STREAM(CONNECT_ERROR)
+  kRemoteReset,       // RST_STREAM from the peer
+  kRemoteRefused,     // RST_STREAM(REFUSED_STREAM), or a GOAWAY that did not cover the stream
+  kLocalReset,        // we gave it up
+  kConnectionClosed,  // the connection ended under it
+  kProtocolError,     // the peer broke the protocol on this stream
+  kOverflow,          // limits of this codec (header size, streams)
+  kConnectError,      // RST_STREAM(CONNECT_ERROR)
 };
 
 // A violation that ends the connection.
 //
-// HTTP/1 server, `status` set: the stream that is open got no OnReset and no more of the request; the
-// owner answers through it (SendHeaders as usual, the codec adds `Connection: close`), then closes.
-// In every other case the codec has reset its streams with kProtocolError or kOverflow before Feed()
-// returns; the owner sends what is in output() (an HTTP/2 GOAWAY), then closes. After an error Feed()
-// discards whatever it is given.
+// HTTP/1 server, `status` set: the stream that is open got no OnReset and no more of the request;
+// the owner answers through it (SendHeaders as usual, the codec adds `Connection: close`), then
+// closes. In every other case the codec has reset its streams with kProtocolError or kOverflow
+// before Feed() returns; the owner sends what is in output() (an HTTP/2 GOAWAY), then closes. After
+// an error Feed() discards whatever it is given.
 struct CodecError {
-  // Static text, Envoy's code detail ("http1.codec_error", "http2.violation.of.messaging.rule", ...).
+  // Static text, Envoy's code detail ("http1.codec_error", "http2.violation.of.messaging.rule",
+  // ...).
   absl::string_view details;
   // 0: no answer can or should be sent. 400, 426, 431, 501 otherwise.
   int status = 0;
@@ -65,12 +66,12 @@ class MessageSink {
   // becomes :authority, no "host" field remains; :scheme is left empty by HTTP/1 unless the target
   // was absolute); responses :status. Framing fields (transfer-encoding, connection, keep-alive,
   // proxy-connection, upgrade, http2-settings, te other than "trailers", fields that Connection
-  // nominates) are consumed by the codec and not shown; content-length is shown. An HTTP/1.1 message
-  // that asks for an upgrade (or a 101) keeps `connection` and `upgrade`; it never has `end` set, and
-  // what follows its head is held back until the answer is known. A CONNECT has no :path (HTTP/2
-  // extended CONNECT: :protocol, :path and :scheme). :authority is valid or absent; the caller
-  // refuses a request without it. :path starts with '/' unless it is "*" (OPTIONS) or absolute URLs
-  // are not allowed; it may carry a '#'.
+  // nominates) are consumed by the codec and not shown; content-length is shown. An HTTP/1.1
+  // message that asks for an upgrade (or a 101) keeps `connection` and `upgrade`; it never has
+  // `end` set, and what follows its head is held back until the answer is known. A CONNECT has no
+  // :path (HTTP/2 extended CONNECT: :protocol, :path and :scheme). :authority is valid or absent;
+  // the caller refuses a request without it. :path starts with '/' unless it is "*" (OPTIONS) or
+  // absolute URLs are not allowed; it may carry a '#'.
   virtual void OnHeaders(Headers* headers, bool end) = 0;
   // Takes what it wants of `body`; what it leaves is dropped.
   virtual void OnBody(Body& body, bool end) = 0;
@@ -83,8 +84,8 @@ class MessageSink {
 };
 
 // The sending end of one exchange. Owned by the codec; valid until both directions have ended (the
-// event with `end` was delivered and Send*(end) was called), or OnReset was delivered, or Reset() was
-// called. Whoever holds it drops it at that point; wire_bytes() may still be read until control
+// event with `end` was delivered and Send*(end) was called), or OnReset was delivered, or Reset()
+// was called. Whoever holds it drops it at that point; wire_bytes() may still be read until control
 // returns to the codec's caller. No sink is called after that point.
 //
 // A server whose response ends before the request did calls Reset() once unsent_bytes() is 0 (it
@@ -133,8 +134,9 @@ class CodecHost {
   virtual Body& output() = 0;
   // Something was appended to output(): flush at the end of this turn.
   virtual void WantFlush() = 0;
-  // A paused codec can take input again: call Feed() with what is buffered (even if that is nothing:
-  // HTTP/2 keeps bodies of paused streams itself), later in this turn, not from inside this call.
+  // A paused codec can take input again: call Feed() with what is buffered (even if that is
+  // nothing: HTTP/2 keeps bodies of paused streams itself), later in this turn, not from inside
+  // this call.
   virtual void WantFeed() = 0;
   // No stream is open any more / the first one opened (idle timers).
   virtual void OnIdleChange(bool idle) = 0;
@@ -146,8 +148,8 @@ class CodecHost {
   ~CodecHost() = default;
 };
 
-// Counters of a worker's codecs of one scope, Envoy's names (http2.rx_reset, ...). Plain numbers with
-// one writer; the owner copies them into statistics.
+// Counters of a worker's codecs of one scope, Envoy's names (http2.rx_reset, ...). Plain numbers
+// with one writer; the owner copies them into statistics.
 struct CodecStats {
   uint64_t goaway_sent = 0;
   uint64_t header_overflow = 0;
@@ -175,7 +177,8 @@ class Codec {
   // The peer will send no more (an orderly end, not a reset), and Feed() took all that came before.
   // Ends or resets streams as the protocol says: only this ends a body that lasts until the close.
   virtual void OnEof() = 0;
-  // The connection is gone: resets every stream with kConnectionClosed. After that the codec is inert.
+  // The connection is gone: resets every stream with kConnectionClosed. After that the codec is
+  // inert.
   virtual void OnConnectionClosed(absl::string_view details) = 0;
   // The connection's output rose above / fell below its watermarks.
   virtual void OnOutputBlocked() = 0;
@@ -234,7 +237,7 @@ struct Http1Options {
   bool accept_http_10 = false;
   absl::string_view default_host_for_http_10;
   bool enable_trailers = false;
-  bool proper_case = false;     // Content-Type instead of content-type on the wire
+  bool proper_case = false;  // Content-Type instead of content-type on the wire
   bool preserve_case = false;
   bool allow_chunked_length = false;
   bool send_fully_qualified_url = false;
@@ -261,17 +264,21 @@ struct Http2Options {
   uint32_t max_inbound_empty_frames = 1;
   uint32_t max_inbound_priority_per_stream = 100;
   uint32_t max_inbound_window_updates_per_data = 10;
-  // Resets within a second of the request's arrival: the connection ends once they are more than half
-  // of this many requests, or more than half of all when there were more. 0 is off.
+  // Resets within a second of the request's arrival: the connection ends once they are more than
+  // half of this many requests, or more than half of all when there were more. 0 is off.
   uint32_t premature_reset_limit = 500;
   size_t buffer_limit = 1024 * 1024;  // per stream high watermark of unsent bytes
   CodecStats* stats = nullptr;        // may be null; outlives the codec
 };
 
-std::unique_ptr<ServerCodec> MakeHttp1ServerCodec(CodecHost*, ServerCodecEvents*, const Http1Options&);
-std::unique_ptr<ClientCodec> MakeHttp1ClientCodec(CodecHost*, ClientCodecEvents*, const Http1Options&);
-std::unique_ptr<ServerCodec> MakeHttp2ServerCodec(CodecHost*, ServerCodecEvents*, const Http2Options&);
-std::unique_ptr<ClientCodec> MakeHttp2ClientCodec(CodecHost*, ClientCodecEvents*, const Http2Options&);
+std::unique_ptr<ServerCodec> MakeHttp1ServerCodec(CodecHost*, ServerCodecEvents*,
+                                                  const Http1Options&);
+std::unique_ptr<ClientCodec> MakeHttp1ClientCodec(CodecHost*, ClientCodecEvents*,
+                                                  const Http1Options&);
+std::unique_ptr<ServerCodec> MakeHttp2ServerCodec(CodecHost*, ServerCodecEvents*,
+                                                  const Http2Options&);
+std::unique_ptr<ClientCodec> MakeHttp2ClientCodec(CodecHost*, ClientCodecEvents*,
+                                                  const Http2Options&);
 
 }  // namespace remora::proxy
 

@@ -125,7 +125,8 @@ bool Http1BodyReader::ReadFraming(absl::string_view run, size_t* taken) {
         if (c == '\r') {
           chunk_ = Chunk::kSizeLf;
         } else if (!IsChar(c, kTokenChar) && c != '=') {
-          // Quoted values, lists and blanks are lawful, unused, and read differently by every parser.
+          // Quoted values, lists and blanks are lawful, unused, and read differently by every
+          // parser.
           return Fail("http1.codec_error");
         } else if (++extension_ > kMostExtension) {
           return Fail("http1.codec_error", true);

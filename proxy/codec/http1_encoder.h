@@ -18,12 +18,12 @@ class Http1Encoder {
   explicit Http1Encoder(const Http1Options* options) : options_(options) {}
 
   struct Response {
-    bool http10 = false;        // the client speaks HTTP/1.0
-    bool head = false;          // answers HEAD
-    bool connect = false;       // answers CONNECT
-    bool upgrade = false;       // the request asked for an upgrade
-    bool close = false;         // the connection ends after it
-    bool keep_alive = false;    // ... or an HTTP/1.0 client is told that it does not
+    bool http10 = false;      // the client speaks HTTP/1.0
+    bool head = false;        // answers HEAD
+    bool connect = false;     // answers CONNECT
+    bool upgrade = false;     // the request asked for an upgrade
+    bool close = false;       // the connection ends after it
+    bool keep_alive = false;  // ... or an HTTP/1.0 client is told that it does not
   };
 
   void RequestHead(const Headers& headers, bool end, Body& out);

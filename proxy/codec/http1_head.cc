@@ -173,12 +173,11 @@ bool IsForbiddenTrailer(absl::string_view lower_name) {
 
 absl::string_view KnownMethod(absl::string_view method) {
   static constexpr absl::string_view kMethods[] = {
-      "GET",         "POST",       "PUT",        "HEAD",      "DELETE",  "OPTIONS",
-      "PATCH",       "CONNECT",    "TRACE",      "ACL",       "BIND",    "CHECKOUT",
-      "COPY",        "LINK",       "LOCK",       "MERGE",     "MKACTIVITY", "MKCALENDAR",
-      "MKCOL",       "MOVE",       "M-SEARCH",   "NOTIFY",    "PROPFIND", "PROPPATCH",
-      "PURGE",       "REBIND",     "REPORT",     "SEARCH",    "SOURCE",  "SUBSCRIBE",
-      "UNBIND",      "UNLINK",     "UNLOCK",     "UNSUBSCRIBE"};
+      "GET",     "POST",      "PUT",        "HEAD",       "DELETE",   "OPTIONS",    "PATCH",
+      "CONNECT", "TRACE",     "ACL",        "BIND",       "CHECKOUT", "COPY",       "LINK",
+      "LOCK",    "MERGE",     "MKACTIVITY", "MKCALENDAR", "MKCOL",    "MOVE",       "M-SEARCH",
+      "NOTIFY",  "PROPFIND",  "PROPPATCH",  "PURGE",      "REBIND",   "REPORT",     "SEARCH",
+      "SOURCE",  "SUBSCRIBE", "UNBIND",     "UNLINK",     "UNLOCK",   "UNSUBSCRIBE"};
   for (const absl::string_view known : kMethods) {
     if (known == method) return known;
   }

@@ -14,23 +14,23 @@ namespace remora::proxy {
 // What a head says besides its fields. Text lives in the arena of its Headers.
 struct Http1Facts {
   bool http10 = false;
-  bool connect = false;           // request with method CONNECT
-  bool head = false;              // request with method HEAD
+  bool connect = false;  // request with method CONNECT
+  bool head = false;     // request with method HEAD
   bool chunked = false;
-  bool close = false;             // Connection: close
-  bool keep_alive = false;        // Connection: keep-alive
-  bool upgrade = false;           // asks for an upgrade (or is a 101) that is let through
-  bool websocket = false;         // ... to "websocket" alone
-  int status = 0;                 // response
+  bool close = false;       // Connection: close
+  bool keep_alive = false;  // Connection: keep-alive
+  bool upgrade = false;     // asks for an upgrade (or is a 101) that is let through
+  bool websocket = false;   // ... to "websocket" alone
+  int status = 0;           // response
   std::optional<uint64_t> content_length;
   // Header bytes on the wire so far.
   size_t wire_bytes = 0;
 };
 
-// Strict incremental parser of HTTP/1 heads and trailer sections (RFC 9112): a line ends in CRLF and
-// nothing else, there is no folding, names are tokens, framing is said once and in one way. Every
-// byte is looked at by a vectorised search for control characters, and names once more by table;
-// text is copied once, into the arena. Results do not depend on how the input is cut.
+// Strict incremental parser of HTTP/1 heads and trailer sections (RFC 9112): a line ends in CRLF
+// and nothing else, there is no folding, names are tokens, framing is said once and in one way.
+// Every byte is looked at by a vectorised search for control characters, and names once more by
+// table; text is copied once, into the arena. Results do not depend on how the input is cut.
 //
 // Limits: the target and all names and values together at most max_headers_bytes, at most
 // max_headers_count fields, and a bound on what surrounds them.

@@ -48,13 +48,13 @@ class Http1Server final : public ServerCodec, public CodecStream {
 
  private:
   enum class In : uint8_t {
-    kIdle,        // between requests
+    kIdle,  // between requests
     kHead,
     kBody,
     kTrailers,
     kTunnelWait,  // an upgrade or CONNECT was asked for; what follows waits for the answer
     kTunnel,
-    kDone,        // the request is complete, its response is not
+    kDone,  // the request is complete, its response is not
   };
   enum class Out : uint8_t { kWaiting, kBody, kDone };
 
@@ -89,14 +89,14 @@ class Http1Server final : public ServerCodec, public CodecStream {
   Out out_ = Out::kDone;
   uint32_t id_ = 0;
   int pauses_ = 0;
-  bool open_ = false;         // an exchange is under way
+  bool open_ = false;  // an exchange is under way
   bool feeding_ = false;
-  bool input_left_ = false;   // Feed() did not take everything
-  bool blank_cr_ = false;     // half a blank line before a request
-  bool close_ = false;        // this exchange is the last one
-  bool shutdown_ = false;     // the next response says that it is the last
-  bool final_ = false;        // ... and none needs to be waited for
-  bool dead_ = false;         // nothing more is read or begun
+  bool input_left_ = false;  // Feed() did not take everything
+  bool blank_cr_ = false;    // half a blank line before a request
+  bool close_ = false;       // this exchange is the last one
+  bool shutdown_ = false;    // the next response says that it is the last
+  bool final_ = false;       // ... and none needs to be waited for
+  bool dead_ = false;        // nothing more is read or begun
 };
 
 bool Http1Server::MayRead() const {
@@ -269,9 +269,9 @@ bool Http1Server::Fail(const CodecError& error) {
     error_->status = 0;
     MessageSink* sink = sink_;
     Detach();
-    if (sink != nullptr) sink->OnReset(error.overflow ? ResetReason::kOverflow
-                                                      : ResetReason::kProtocolError,
-                                       error.details);
+    if (sink != nullptr)
+      sink->OnReset(error.overflow ? ResetReason::kOverflow : ResetReason::kProtocolError,
+                    error.details);
   }
   return false;
 }
@@ -334,7 +334,8 @@ void Http1Server::ResponseDone() {
     CloseExchange();
     return;
   }
-  // Answered before the request was complete (or a tunnel that ended): what still comes is nobody's.
+  // Answered before the request was complete (or a tunnel that ended): what still comes is
+  // nobody's.
   dead_ = true;
 }
 

@@ -16,7 +16,8 @@ class Http2Codec : public Role {
 
   Protocol protocol() const override { return Protocol::kHttp2; }
   std::unique_ptr<CodecError> Feed(Body& input) override { return session_.Feed(input); }
-  // A half-closed connection still takes responses; what cannot be answered ends with the connection.
+  // A half-closed connection still takes responses; what cannot be answered ends with the
+  // connection.
   void OnEof() override { session_.Shutdown(/*final=*/true); }
   void OnConnectionClosed(absl::string_view details) override {
     session_.OnConnectionClosed(details);

@@ -75,8 +75,7 @@ int Http2Session::OnBeginHeaders(const nghttp2_frame& frame) {
   return 0;
 }
 
-void Http2Session::OnHeader(int32_t id, nghttp2_rcbuf* name, nghttp2_rcbuf* value,
-                            uint8_t flags) {
+void Http2Session::OnHeader(int32_t id, nghttp2_rcbuf* name, nghttp2_rcbuf* value, uint8_t flags) {
   Http2Stream* stream = Find(id);
   if (stream == nullptr || stream->sink_ == nullptr) return;
   reader_.Add(Text(name), Text(value), (flags & NGHTTP2_NV_FLAG_NO_INDEX) != 0);
@@ -219,8 +218,8 @@ int Http2Session::OnStreamClosed(int32_t id, uint32_t code) {
   auto* stream = static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_, id));
   if (stream == nullptr) return 0;
   if (current_ == stream) current_ = nullptr;
-  const bool clean = code == NGHTTP2_NO_ERROR && stream->remote_end_ &&
-                     (stream->local_end_sent_ || !server());
+  const bool clean =
+      code == NGHTTP2_NO_ERROR && stream->remote_end_ && (stream->local_end_sent_ || !server());
   absl::string_view flood;
   if (server()) {
     const bool early = host_->now_ns() - stream->opened_ns_ < kPrematureNs;
@@ -270,8 +269,8 @@ void Http2Session::OnFrameSent(const nghttp2_frame& frame) {
       flood_.OnFrameSent(size, FrameKind::kControl);
       return;
   }
-  auto* stream = static_cast<Http2Stream*>(
-      nghttp2_session_get_stream_user_data(session_, frame.hd.stream_id));
+  auto* stream =
+      static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_, frame.hd.stream_id));
   if (stream == nullptr) return;
   stream->wire_.sent += size;
   if (!HasEnd(frame)) return;

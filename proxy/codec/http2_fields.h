@@ -13,9 +13,9 @@
 
 namespace remora::proxy {
 
-// Gathers one decoded header block (RFC 9113 section 8) into Headers. Every field counts against the
-// limits before anything is allocated for it, cookie crumbs too; crumbs are joined into one field.
-// What nghttp2 does not check is checked here.
+// Gathers one decoded header block (RFC 9113 section 8) into Headers. Every field counts against
+// the limits before anything is allocated for it, cookie crumbs too; crumbs are joined into one
+// field. What nghttp2 does not check is checked here.
 class Http2FieldReader {
  public:
   enum class Kind : uint8_t { kRequest, kResponse, kTrailers };

@@ -3,7 +3,7 @@
 namespace remora::proxy {
 namespace {
 
-void Bump(CodecStats* stats, uint64_t CodecStats::*counter) {
+void Bump(CodecStats* stats, uint64_t CodecStats::* counter) {
   if (stats != nullptr) ++(stats->*counter);
 }
 

@@ -33,8 +33,8 @@ class Http2FloodGuard {
   absl::string_view OnRequestEnded(bool premature);
 
  private:
-  // Frames still in the output, known to a sixteenth of the cap: marks say at which byte of all that
-  // was ever sent each batch ended.
+  // Frames still in the output, known to a sixteenth of the cap: marks say at which byte of all
+  // that was ever sent each batch ended.
   class Ledger {
    public:
     explicit Ledger(uint32_t cap) : batch_(cap / kMarks + 1) {}

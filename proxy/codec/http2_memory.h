@@ -6,8 +6,8 @@
 namespace remora::proxy {
 
 // The allocator nghttp2 is given: free lists of the calling thread by size class, so that streams,
-// frames and header buffers cost no heap allocation after warm-up. Sizes beyond the largest class go
-// to the heap.
+// frames and header buffers cost no heap allocation after warm-up. Sizes beyond the largest class
+// go to the heap.
 //
 // Threads: what one thread allocated it must free.
 nghttp2_mem* PooledHttp2Memory();

@@ -79,7 +79,7 @@ void Http2Session::SubmitSettings() {
                                         static_cast<int32_t>(options_.initial_connection_window));
 }
 
-void Http2Session::Count(uint64_t CodecStats::*counter) {
+void Http2Session::Count(uint64_t CodecStats::* counter) {
   if (options_.stats != nullptr) ++(options_.stats->*counter);
 }
 
@@ -302,10 +302,9 @@ bool Http2Session::can_reuse() const {
 }
 
 CodecStream* Http2Session::NewStream(MessageSink* sink) {
-  const uint32_t most =
-      std::min(options_.max_concurrent_streams,
-               nghttp2_session_get_remote_settings(session_,
-                                                   NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
+  const uint32_t most = std::min(
+      options_.max_concurrent_streams,
+      nghttp2_session_get_remote_settings(session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS));
   if (!can_reuse() || open_streams_ >= most) return nullptr;
   return MakeStream(sink);
 }

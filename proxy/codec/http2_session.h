@@ -17,8 +17,8 @@ namespace remora::proxy {
 class Http2Stream;
 
 // One HTTP/2 connection on nghttp2, either side. nghttp2 keeps the protocol's state, HPACK and the
-// send windows; bodies never pass through it (frames of DATA are written here, around moved slices),
-// and receive windows open only when a sink took the bytes.
+// send windows; bodies never pass through it (frames of DATA are written here, around moved
+// slices), and receive windows open only when a sink took the bytes.
 //
 // nghttp2 may not be entered from its own callbacks, but sinks are called from them: whatever a
 // sink submits then is written when the outermost call ends.
@@ -87,7 +87,7 @@ class Http2Session {
   std::unique_ptr<CodecError> TakeError();
   void WriteGoAway(uint32_t code);
   void ResetAll(ResetReason reason, absl::string_view details);
-  void Count(uint64_t CodecStats::*counter);
+  void Count(uint64_t CodecStats::* counter);
 
   CodecHost* const host_;
   ServerCodecEvents* const server_;
@@ -97,12 +97,12 @@ class Http2Session {
   Http2FloodGuard flood_;
   Http2FieldReader reader_;
   Http2FieldWriter writer_;
-  const Body* input_ = nullptr;      // while fed: what nghttp2 reads from
-  Http2Stream* current_ = nullptr;   // the one whose frame is being read
-  Http2Stream* streams_ = nullptr;   // all that are alive
+  const Body* input_ = nullptr;     // while fed: what nghttp2 reads from
+  Http2Stream* current_ = nullptr;  // the one whose frame is being read
+  Http2Stream* streams_ = nullptr;  // all that are alive
   size_t open_streams_ = 0;
-  size_t dead_streams_ = 0;          // of streams_, to be freed
-  size_t waiting_streams_ = 0;       // resumed, with something to deliver
+  size_t dead_streams_ = 0;     // of streams_, to be freed
+  size_t waiting_streams_ = 0;  // resumed, with something to deliver
   int depth_ = 0;
   bool output_blocked_ = false;
   bool wrote_ = false;
@@ -110,8 +110,8 @@ class Http2Session {
   bool goaway_seen_ = false;
   bool shutdown_ = false;
   bool final_ = false;
-  bool failed_ = false;              // an error was reported; inert from here on
-  bool broken_ = false;              // details_ and code_ say why the connection ends
+  bool failed_ = false;  // an error was reported; inert from here on
+  bool broken_ = false;  // details_ and code_ say why the connection ends
   bool overflow_ = false;
   bool wrote_goaway_ = false;
   uint32_t code_ = 0;

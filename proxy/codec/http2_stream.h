@@ -12,9 +12,9 @@ namespace remora::proxy {
 
 class Http2Session;
 
-// One stream of an Http2Session, which owns it and reads and writes its state. It outlives nghttp2's
-// stream while a paused sink has not got everything, and the sink while bytes wait for the peer's
-// window. Recycled through a free list of the thread.
+// One stream of an Http2Session, which owns it and reads and writes its state. It outlives
+// nghttp2's stream while a paused sink has not got everything, and the sink while bytes wait for
+// the peer's window. Recycled through a free list of the thread.
 class Http2Stream final : public CodecStream {
  public:
   static Http2Stream* Take(Http2Session* session, MessageSink* sink);
@@ -65,21 +65,21 @@ class Http2Stream final : public CodecStream {
   Headers* trailers_ = nullptr;  // received, not delivered
   size_t credit_ = 0;            // delivered bytes that the window has not been opened by
   int pauses_ = 0;
-  bool final_headers_ = false;   // the message's own headers were delivered (not only 1xx)
-  bool remote_end_ = false;      // END_STREAM came
+  bool final_headers_ = false;  // the message's own headers were delivered (not only 1xx)
+  bool remote_end_ = false;     // END_STREAM came
   bool end_delivered_ = false;
-  bool waiting_ = false;         // resumed, to be delivered in the next Feed()
-  bool remote_reset_ = false;    // RST_STREAM came
+  bool waiting_ = false;       // resumed, to be delivered in the next Feed()
+  bool remote_reset_ = false;  // RST_STREAM came
   bool messaging_error_ = false;
 
   // Sending.
   Body outbox_;
-  Arena own_;                       // for trailers that wait behind the body
+  Arena own_;  // for trailers that wait behind the body
   Headers* out_trailers_ = nullptr;
-  bool headers_sent_ = false;       // final response, or request
-  bool local_end_ = false;          // Send*(end) was called
-  bool local_end_sent_ = false;     // END_STREAM was written
-  bool trailers_submitted_ = false; // ... or will be, with the trailers nghttp2 has
+  bool headers_sent_ = false;        // final response, or request
+  bool local_end_ = false;           // Send*(end) was called
+  bool local_end_sent_ = false;      // END_STREAM was written
+  bool trailers_submitted_ = false;  // ... or will be, with the trailers nghttp2 has
   bool blocked_ = false;
 
   bool closed_ = false;  // nghttp2 has forgotten it

@@ -16,12 +16,9 @@
 namespace remora::proxy {
 namespace {
 
-// The call itself. Its handle (below) may be dropped from inside an event, so the call is buried, and
-// after each event it looks whether it is still wanted.
-class Call final : public Mortal,
-                   private Loop::TurnItem,
-                   private StreamLease,
-                   private MessageSink {
+// The call itself. Its handle (below) may be dropped from inside an event, so the call is buried,
+// and after each event it looks whether it is still wanted.
+class Call final : public Mortal, private Loop::TurnItem, private StreamLease, private MessageSink {
  public:
   Call(WorkerView& view, const GrpcCallOptions& options, GrpcStreamEvents* events);
   ~Call() override { Stop(); }
@@ -106,8 +103,7 @@ void Call::Begin(absl::string_view name) {
   const bool by_alpn = cluster->config().http.protocol == xds::UpstreamHttpOptions::Protocol::kAuto;
   key.protocol = by_alpn ? UpstreamProtocol::kAuto : UpstreamProtocol::kHttp2;
   key.transport = cluster->TransportIndex(*choice.entry);
-  MakeHeaders(cluster->transport(key.transport).config->kind ==
-              xds::UpstreamTransport::Kind::kTls);
+  MakeHeaders(cluster->transport(key.transport).config->kind == xds::UpstreamTransport::Kind::kTls);
   StreamLease::Open(cluster->PoolFor(choice, key));
 }
 
@@ -148,9 +144,8 @@ void Call::OnLeaseFailed(const PoolFailure& failure) {
   absl::string_view why = "connection failure";
   if (failure.kind == PoolFailureKind::kOverflow) why = "overflow";
   if (failure.kind == PoolFailureKind::kTimeout) why = "connection timeout";
-  End(kGrpcUnavailable,
-      absl::StrCat("upstream ", why, failure.transport_reason.empty() ? "" : ": ",
-                   failure.transport_reason));
+  End(kGrpcUnavailable, absl::StrCat("upstream ", why, failure.transport_reason.empty() ? "" : ": ",
+                                     failure.transport_reason));
 }
 
 bool Call::Send(absl::string_view message) {

@@ -19,8 +19,8 @@ class WorkerView;
 // gRPC calls over HTTP/2 to any cluster, on any loop: main's for the control plane, a worker's for
 // side calls of filters. Messages are serialized protobufs; this room does not know their types.
 //
-// Every open call is a handle whose destructor cancels it (RST_STREAM); after that nothing is called.
-// Events never come from inside the call that starts or sends.
+// Every open call is a handle whose destructor cancels it (RST_STREAM); after that nothing is
+// called. Events never come from inside the call that starts or sends.
 
 // gRPC's status codes (google.rpc.Code).
 enum GrpcCode : int {
@@ -90,9 +90,11 @@ class GrpcStream {
   virtual void ResumeReading() = 0;
 };
 
-// Never null: a cluster that is missing or has no healthy host gives OnGrpcClosed(kGrpcUnavailable).
+// Never null: a cluster that is missing or has no healthy host gives
+// OnGrpcClosed(kGrpcUnavailable).
 std::unique_ptr<GrpcStream> OpenGrpcStream(WorkerView& view, absl::string_view cluster,
-                                           const GrpcCallOptions& options, GrpcStreamEvents* events);
+                                           const GrpcCallOptions& options,
+                                           GrpcStreamEvents* events);
 
 // One message each way.
 class GrpcUnaryCall {

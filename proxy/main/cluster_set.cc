@@ -13,12 +13,16 @@ constexpr StatDef kSchema[] = {
     {"active_clusters", StatKind::kGauge},   {"warming_clusters", StatKind::kGauge},
 };
 
-void Bump(StatCell& cell) { cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed); }
+void Bump(StatCell& cell) {
+  cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
 
 }  // namespace
 
 ClusterSet::ClusterSet(const ClusterWorld* world)
-    : world_(world), cells_(world->stats->main_slab()->Cells(*world->stats->Register("cluster_manager.", kSchema))) {}
+    : world_(world),
+      cells_(
+          world->stats->main_slab()->Cells(*world->stats->Register("cluster_manager.", kSchema))) {}
 
 ClusterSet::~ClusterSet() = default;
 
@@ -40,7 +44,8 @@ void ClusterSet::Apply(const xds::ClusterResources& clusters, bool secrets_chang
       MarkChanged();
       continue;
     }
-    if (cluster->resource().config != resource.config) Bump(cells_[static_cast<size_t>(ManagerStat::kModified)]);
+    if (cluster->resource().config != resource.config)
+      Bump(cells_[static_cast<size_t>(ManagerStat::kModified)]);
     cluster->Update(resource);
     if (secrets_changed) cluster->RefreshTls();
   }
@@ -48,7 +53,8 @@ void ClusterSet::Apply(const xds::ClusterResources& clusters, bool secrets_chang
 }
 
 void ClusterSet::CountActive() {
-  cells_[static_cast<size_t>(ManagerStat::kActive)].store(clusters_.size(), std::memory_order_relaxed);
+  cells_[static_cast<size_t>(ManagerStat::kActive)].store(clusters_.size(),
+                                                          std::memory_order_relaxed);
 }
 
 std::shared_ptr<const ClusterMap> ClusterSet::Map() {
@@ -62,7 +68,8 @@ std::shared_ptr<const ClusterMap> ClusterSet::Map() {
 }
 
 bool ClusterSet::settled() const {
-  return std::all_of(clusters_.begin(), clusters_.end(), [](const auto& entry) { return entry.second->settled(); });
+  return std::all_of(clusters_.begin(), clusters_.end(),
+                     [](const auto& entry) { return entry.second->settled(); });
 }
 
 LiveCluster* ClusterSet::Find(const std::string& name) {

@@ -74,8 +74,9 @@ std::unique_ptr<xds::AdsWorld::Call> DiscoveryWorld::Open(size_t, absl::string_v
   return nullptr;
 }
 
-std::unique_ptr<xds::AdsWorld::Call> DiscoveryWorld::OpenAt(const xds::ApiConfigSource& source, size_t server,
-                                                            absl::string_view method, CallEvents* events) {
+std::unique_ptr<xds::AdsWorld::Call> DiscoveryWorld::OpenAt(const xds::ApiConfigSource& source,
+                                                            size_t server, absl::string_view method,
+                                                            CallEvents* events) {
   if (server >= source.grpc_services.size()) return nullptr;
   return std::make_unique<GrpcCall>(*view_, source.grpc_services[server], method, events);
 }
@@ -85,9 +86,8 @@ std::unique_ptr<xds::AdsWorld::TimerHandle> DiscoveryWorld::After(std::chrono::n
   return std::make_unique<LoopTimer>(loop_, delay, std::move(fire));
 }
 
-std::unique_ptr<xds::SubscriptionWorld::Watch> DiscoveryWorld::WatchFile(const std::string& path,
-                                                                         const std::string& directory,
-                                                                         std::function<void()> changed) {
+std::unique_ptr<xds::SubscriptionWorld::Watch> DiscoveryWorld::WatchFile(
+    const std::string& path, const std::string& directory, std::function<void()> changed) {
   return std::make_unique<PathWatch>(files_->Add(path, directory, std::move(changed)));
 }
 

@@ -12,9 +12,9 @@
 
 namespace remora::proxy {
 
-// What xds/ needs of the process, on the main loop: discovery calls are calls of our own gRPC client
-// over main's view of the clusters, so TLS, failover and statistics towards a control plane are those
-// of traffic.
+// What xds/ needs of the process, on the main loop: discovery calls are calls of our own gRPC
+// client over main's view of the clusters, so TLS, failover and statistics towards a control plane
+// are those of traffic.
 //
 // Threads: main. Lifetime: outlives the subscriptions; `view` and `files` outlive it.
 class DiscoveryWorld final : public xds::SubscriptionWorld {
@@ -22,9 +22,10 @@ class DiscoveryWorld final : public xds::SubscriptionWorld {
   DiscoveryWorld(Loop* loop, WorkerView* view, FileWatcher* files, uint64_t seed);
 
   std::unique_ptr<Call> Open(size_t server, absl::string_view method, CallEvents* events) override;
-  std::unique_ptr<Call> OpenAt(const xds::ApiConfigSource& source, size_t server, absl::string_view method,
-                               CallEvents* events) override;
-  std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay, std::function<void()> fire) override;
+  std::unique_ptr<Call> OpenAt(const xds::ApiConfigSource& source, size_t server,
+                               absl::string_view method, CallEvents* events) override;
+  std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay,
+                                     std::function<void()> fire) override;
   std::unique_ptr<Watch> WatchFile(const std::string& path, const std::string& directory,
                                    std::function<void()> changed) override;
   lb::RandomSource& random() override { return random_; }

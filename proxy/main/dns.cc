@@ -29,7 +29,9 @@ class DnsResolver::Query {
         name_(std::move(name)),
         family_(family),
         callback_(std::move(callback)),
-        timer_(&resolver->loop_->timers(), [](void* self) { static_cast<Query*>(self)->Deliver(); }, this) {}
+        timer_(
+            &resolver->loop_->timers(), [](void* self) { static_cast<Query*>(self)->Deliver(); },
+            this) {}
 
   class Handle;
 
@@ -99,28 +101,33 @@ void DnsResolver::Query::Deliver() {
 }
 
 DnsResolver::DnsResolver(Loop* loop)
-    : loop_(loop), timer_(&loop->timers(), [](void* self) { static_cast<DnsResolver*>(self)->OnTimer(); }, this) {}
+    : loop_(loop),
+      timer_(
+          &loop->timers(), [](void* self) { static_cast<DnsResolver*>(self)->OnTimer(); }, this) {}
 
-absl::StatusOr<std::unique_ptr<DnsResolver>> DnsResolver::Create(Loop* loop,
-                                                                 const std::vector<std::string>& servers,
-                                                                 bool use_tcp) {
+absl::StatusOr<std::unique_ptr<DnsResolver>> DnsResolver::Create(
+    Loop* loop, const std::vector<std::string>& servers, bool use_tcp) {
   static const int library = ares_library_init(ARES_LIB_INIT_ALL);
   if (library != ARES_SUCCESS) return absl::InternalError("c-ares cannot be initialised");
   std::unique_ptr<DnsResolver> resolver(new DnsResolver(loop));
   ares_options options = {};
-  options.sock_state_cb = [](void* self, ares_socket_t fd, int r, int w) { OnSocketState(self, fd, r, w); };
+  options.sock_state_cb = [](void* self, ares_socket_t fd, int r, int w) {
+    OnSocketState(self, fd, r, w);
+  };
   options.sock_state_cb_data = resolver.get();
   options.timeout = 2000;
   options.tries = 3;
   options.flags = use_tcp ? ARES_FLAG_USEVC : 0;
   const int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS;
   const int status = ares_init_options(&resolver->channel_, &options, mask);
-  if (status != ARES_SUCCESS) return absl::InternalError(absl::StrCat("c-ares: ", ares_strerror(status)));
+  if (status != ARES_SUCCESS)
+    return absl::InternalError(absl::StrCat("c-ares: ", ares_strerror(status)));
   if (!servers.empty()) {
     const std::string list = absl::StrJoin(servers, ",");
     const int set = ares_set_servers_ports_csv(resolver->channel_, list.c_str());
     if (set != ARES_SUCCESS) {
-      return absl::InvalidArgumentError(absl::StrCat("DNS servers ", list, ": ", ares_strerror(set)));
+      return absl::InvalidArgumentError(
+          absl::StrCat("DNS servers ", list, ": ", ares_strerror(set)));
     }
   }
   return resolver;
@@ -130,7 +137,8 @@ DnsResolver::~DnsResolver() {
   if (channel_ != nullptr) ares_destroy(channel_);
 }
 
-std::unique_ptr<DnsQuery> DnsResolver::Resolve(absl::string_view name, Family family, Callback callback) {
+std::unique_ptr<DnsQuery> DnsResolver::Resolve(absl::string_view name, Family family,
+                                               Callback callback) {
   auto* query = new Query(this, std::string(name), family, std::move(callback));
   auto handle = std::make_unique<Query::Handle>(query);
   if (std::optional<Address> literal = Address::FromIp(name, 0)) {
@@ -189,9 +197,8 @@ void DnsResolver::OnSocketState(void* arg, int fd, int readable, int writable) {
     Socket* socket = found->second;
     self->sockets_.erase(found);
     uv_poll_stop(&socket->poll);
-    uv_close(reinterpret_cast<uv_handle_t*>(&socket->poll), [](uv_handle_t* handle) {
-      delete static_cast<Socket*>(handle->data);
-    });
+    uv_close(reinterpret_cast<uv_handle_t*>(&socket->poll),
+             [](uv_handle_t* handle) { delete static_cast<Socket*>(handle->data); });
     return;
   }
   if (found == self->sockets_.end()) {

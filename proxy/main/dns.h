@@ -41,9 +41,8 @@ class DnsResolver {
   using Callback = std::function<void(DnsAnswer)>;
 
   // `servers`: "ip:port" each; empty for the system's.
-  static absl::StatusOr<std::unique_ptr<DnsResolver>> Create(Loop* loop,
-                                                             const std::vector<std::string>& servers,
-                                                             bool use_tcp);
+  static absl::StatusOr<std::unique_ptr<DnsResolver>> Create(
+      Loop* loop, const std::vector<std::string>& servers, bool use_tcp);
   ~DnsResolver();
 
   // The callback comes in a later turn, once. IP literals answer without a question.

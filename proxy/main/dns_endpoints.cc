@@ -25,8 +25,11 @@ DnsResolver::Family FamilyOf(xds::DnsSettings::Family family) {
 }
 
 health::Backoff FailureBackoff(const xds::DnsSettings& settings) {
-  const auto base = absl::ToChronoNanoseconds(settings.failure_refresh_base.value_or(settings.refresh_rate));
-  const auto most = settings.failure_refresh_max ? absl::ToChronoNanoseconds(*settings.failure_refresh_max) : base * 10;
+  const auto base =
+      absl::ToChronoNanoseconds(settings.failure_refresh_base.value_or(settings.refresh_rate));
+  const auto most = settings.failure_refresh_max
+                        ? absl::ToChronoNanoseconds(*settings.failure_refresh_max)
+                        : base * 10;
   return health::Backoff(base, std::max(base, most));
 }
 
@@ -37,8 +40,13 @@ struct DnsEndpoints::Name {
       : owner(owner),
         host(std::move(host)),
         backoff(FailureBackoff(owner->config_->dns)),
-        timer(&owner->loop_->timers(), [](void* self) { auto* name = static_cast<Name*>(self); name->owner->Ask(*name); },
-              this) {}
+        timer(
+            &owner->loop_->timers(),
+            [](void* self) {
+              auto* name = static_cast<Name*>(self);
+              name->owner->Ask(*name);
+            },
+            this) {}
 
   DnsEndpoints* owner;
   std::string host;
@@ -49,14 +57,19 @@ struct DnsEndpoints::Name {
   Timer timer;
 };
 
-DnsEndpoints::DnsEndpoints(Loop* loop, DnsResolver* resolver, std::shared_ptr<const xds::Cluster> config,
-                           uint64_t seed, Hooks hooks)
-    : loop_(loop), resolver_(resolver), config_(std::move(config)), random_(seed), hooks_(std::move(hooks)) {
+DnsEndpoints::DnsEndpoints(Loop* loop, DnsResolver* resolver,
+                           std::shared_ptr<const xds::Cluster> config, uint64_t seed, Hooks hooks)
+    : loop_(loop),
+      resolver_(resolver),
+      config_(std::move(config)),
+      random_(seed),
+      hooks_(std::move(hooks)) {
   if (config_->load_assignment == nullptr) return;
   for (const xds::LocalityEndpoints& locality : config_->load_assignment->localities) {
     for (const xds::Endpoint& endpoint : locality.endpoints) {
       const std::string& host = endpoint.address.host;
-      if (endpoint.address.kind != xds::AddressSpec::Kind::kSocket || names_.count(host) > 0) continue;
+      if (endpoint.address.kind != xds::AddressSpec::Kind::kSocket || names_.count(host) > 0)
+        continue;
       names_[host] = std::make_unique<Name>(this, host);
     }
   }
@@ -66,13 +79,15 @@ DnsEndpoints::DnsEndpoints(Loop* loop, DnsResolver* resolver, std::shared_ptr<co
 DnsEndpoints::~DnsEndpoints() = default;
 
 bool DnsEndpoints::resolved_once() const {
-  return std::all_of(names_.begin(), names_.end(), [](const auto& entry) { return entry.second->answered; });
+  return std::all_of(names_.begin(), names_.end(),
+                     [](const auto& entry) { return entry.second->answered; });
 }
 
 void DnsEndpoints::Ask(Name& name) {
   hooks_.on_attempt();
-  name.query = resolver_->Resolve(name.host, FamilyOf(config_->dns.family),
-                                  [this, &name](DnsAnswer answer) { OnAnswer(name, std::move(answer)); });
+  name.query =
+      resolver_->Resolve(name.host, FamilyOf(config_->dns.family),
+                         [this, &name](DnsAnswer answer) { OnAnswer(name, std::move(answer)); });
 }
 
 int64_t DnsEndpoints::NextDelay(Name& name, const DnsAnswer& answer) {
@@ -81,7 +96,8 @@ int64_t DnsEndpoints::NextDelay(Name& name, const DnsAnswer& answer) {
   absl::Duration delay = config_->dns.refresh_rate;
   if (config_->dns.respect_ttl && answer.ttl.count() > 0) delay = absl::Seconds(answer.ttl.count());
   const int64_t jitter = absl::ToInt64Nanoseconds(config_->dns.jitter);
-  return absl::ToInt64Nanoseconds(delay) + (jitter > 0 ? static_cast<int64_t>(random_.Below(jitter)) : 0);
+  return absl::ToInt64Nanoseconds(delay) +
+         (jitter > 0 ? static_cast<int64_t>(random_.Below(jitter)) : 0);
 }
 
 void DnsEndpoints::OnAnswer(Name& name, DnsAnswer answer) {
@@ -92,7 +108,8 @@ void DnsEndpoints::OnAnswer(Name& name, DnsAnswer answer) {
   hooks_.on_answer(answer.status.ok());
   bool changed = false;
   if (answer.status.ok()) {
-    if (config_->type == xds::Cluster::Type::kLogicalDns && answer.addresses.size() > 1) answer.addresses.resize(1);
+    if (config_->type == xds::Cluster::Type::kLogicalDns && answer.addresses.size() > 1)
+      answer.addresses.resize(1);
     // The resolver rotates its answers; an order of our own keeps the hosts' rotation steady.
     std::sort(answer.addresses.begin(), answer.addresses.end(),
               [](const Address& a, const Address& b) { return a.ip_bytes() < b.ip_bytes(); });

@@ -18,20 +18,20 @@
 
 namespace remora::proxy {
 
-// Keeps the names of a STRICT_DNS or LOGICAL_DNS cluster resolved. The last addresses that were found
-// stay when a later look-up fails; a failing name is asked again with back-off.
+// Keeps the names of a STRICT_DNS or LOGICAL_DNS cluster resolved. The last addresses that were
+// found stay when a later look-up fails; a failing name is asked again with back-off.
 //
 // Threads: main. Lifetime: owned by its cluster.
 class DnsEndpoints {
  public:
   struct Hooks {
-    std::function<void()> on_change;  // addresses changed, or the first round is complete
+    std::function<void()> on_change;         // addresses changed, or the first round is complete
     std::function<void(bool ok)> on_answer;  // for update_success and update_failure
     std::function<void()> on_attempt;
   };
 
-  DnsEndpoints(Loop* loop, DnsResolver* resolver, std::shared_ptr<const xds::Cluster> config, uint64_t seed,
-               Hooks hooks);
+  DnsEndpoints(Loop* loop, DnsResolver* resolver, std::shared_ptr<const xds::Cluster> config,
+               uint64_t seed, Hooks hooks);
   ~DnsEndpoints();
 
   // Every name was answered (or failed) once.

@@ -16,7 +16,8 @@
 namespace remora::proxy {
 namespace {
 
-constexpr uint32_t kEvents = IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF;
+constexpr uint32_t kEvents =
+    IN_MOVED_TO | IN_CLOSE_WRITE | IN_CREATE | IN_DELETE_SELF | IN_MOVE_SELF;
 constexpr int kMostLinks = 16;
 
 // A folder and a name in it whose change may change what the path leads to. An empty name: any.
@@ -50,12 +51,15 @@ void CollectPlaces(const std::string& path, int links_left, std::set<Place>* pla
 
 class FileWatcher::Entry final : public FileWatcher::Watch {
  public:
-  Entry(FileWatcher* watcher, std::string path, std::string directory, std::function<void()> changed)
+  Entry(FileWatcher* watcher, std::string path, std::string directory,
+        std::function<void()> changed)
       : watcher_(watcher),
         path_(std::move(path)),
         directory_(std::move(directory)),
         changed_(std::move(changed)),
-        timer_(&watcher->loop_->timers(), [](void* self) { static_cast<Entry*>(self)->Fire(); }, this) {
+        timer_(
+            &watcher->loop_->timers(), [](void* self) { static_cast<Entry*>(self)->Fire(); },
+            this) {
     watcher_->Attach(this);
   }
   ~Entry() override { watcher_->Detach(this); }
@@ -99,8 +103,9 @@ FileWatcher::FileWatcher(Loop* loop) : loop_(loop) {
   poll_ = new uv_poll_t;
   poll_->data = this;
   uv_poll_init(loop->uv(), poll_, inotify_);
-  uv_poll_start(poll_, UV_READABLE,
-                [](uv_poll_t* poll, int, int) { static_cast<FileWatcher*>(poll->data)->OnReadable(); });
+  uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
+    static_cast<FileWatcher*>(poll->data)->OnReadable();
+  });
   uv_unref(reinterpret_cast<uv_handle_t*>(poll_));
 }
 
@@ -112,7 +117,8 @@ FileWatcher::~FileWatcher() {
   if (inotify_ >= 0) close(inotify_);
 }
 
-std::unique_ptr<FileWatcher::Watch> FileWatcher::Add(const std::string& path, const std::string& directory,
+std::unique_ptr<FileWatcher::Watch> FileWatcher::Add(const std::string& path,
+                                                     const std::string& directory,
                                                      std::function<void()> changed) {
   return std::make_unique<Entry>(this, path, directory, std::move(changed));
 }

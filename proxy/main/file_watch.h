@@ -13,9 +13,10 @@ struct uv_poll_s;
 
 namespace remora::proxy {
 
-// Notices that a file was replaced: by a move onto its name (as Envoy asks for), by a write that was
-// closed, or by a swap of a symbolic link anywhere on its path (Kubernetes' `..data`). The folders of
-// the path and of every link on it are watched by inotify; what is told is only "look again".
+// Notices that a file was replaced: by a move onto its name (as Envoy asks for), by a write that
+// was closed, or by a swap of a symbolic link anywhere on its path (Kubernetes' `..data`). The
+// folders of the path and of every link on it are watched by inotify; what is told is only "look
+// again".
 //
 // Threads: the loop's. Lifetime: outlives its watches.
 class FileWatcher {

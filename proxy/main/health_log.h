@@ -9,7 +9,8 @@
 namespace remora::proxy {
 
 // Event logs of health checks and outlier detection: one JSON object a line, appended to the files
-// that configuration names. A file that cannot be written is skipped; traffic does not depend on it.
+// that configuration names. A file that cannot be written is skipped; traffic does not depend on
+// it.
 //
 // Threads: main.
 class HealthLog {

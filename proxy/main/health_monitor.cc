@@ -1,6 +1,5 @@
 #include "proxy/main/health_monitor.h"
 
-
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -39,8 +38,8 @@ absl::string_view FailureName(health::ProbeKind kind) {
 StatSchema HealthStatSchema() { return kSchema; }
 
 HealthMonitor::HealthMonitor(Loop* loop, const xds::HealthCheck& config, std::string cluster,
-                             std::unique_ptr<health::Prober> prober, StatScope<HealthStat> stats, HealthLog* log,
-                             uint64_t seed, Hooks hooks)
+                             std::unique_ptr<health::Prober> prober, StatScope<HealthStat> stats,
+                             HealthLog* log, uint64_t seed, Hooks hooks)
     : loop_(loop),
       config_(config),
       cluster_(std::move(cluster)),
@@ -49,7 +48,8 @@ HealthMonitor::HealthMonitor(Loop* loop, const xds::HealthCheck& config, std::st
       log_(log),
       hooks_(std::move(hooks)),
       checker_(config.schedule, seed),
-      timer_(&loop->timers(), [](void* self) { static_cast<HealthMonitor*>(self)->RunDue(); }, this) {}
+      timer_(
+          &loop->timers(), [](void* self) { static_cast<HealthMonitor*>(self)->RunDue(); }, this) {}
 
 HealthMonitor::~HealthMonitor() { stats_.Sub(HealthStat::kHealthy, counted_healthy_); }
 
@@ -93,7 +93,8 @@ void HealthMonitor::RunDue() {
     if (entry == entries_.end()) continue;
     stats_.Add(HealthStat::kAttempt);
     const lb::Host* raw = host.get();
-    probes_[raw] = prober_->Start(entry->second, [this, raw](health::ProbeResult result) { OnResult(raw, result); });
+    probes_[raw] = prober_->Start(
+        entry->second, [this, raw](health::ProbeResult result) { OnResult(raw, result); });
   }
   Arm();
 }
@@ -139,7 +140,8 @@ void HealthMonitor::OnImmediateFail(lb::Host& host) {
   Arm();
 }
 
-void HealthMonitor::Report(const lb::Host& host, const health::CheckVerdict& verdict, health::ProbeKind kind) {
+void HealthMonitor::Report(const lb::Host& host, const health::CheckVerdict& verdict,
+                           health::ProbeKind kind) {
   if (config_.event_log_path.empty()) return;
   nlohmann::ordered_json event;
   event["health_checker_type"] = std::string(TypeName(config_));

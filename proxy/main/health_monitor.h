@@ -49,8 +49,9 @@ class HealthMonitor {
     std::function<bool()> had_traffic;
   };
 
-  HealthMonitor(Loop* loop, const xds::HealthCheck& config, std::string cluster, std::unique_ptr<health::Prober> prober,
-                StatScope<HealthStat> stats, HealthLog* log, uint64_t seed, Hooks hooks);
+  HealthMonitor(Loop* loop, const xds::HealthCheck& config, std::string cluster,
+                std::unique_ptr<health::Prober> prober, StatScope<HealthStat> stats, HealthLog* log,
+                uint64_t seed, Hooks hooks);
   ~HealthMonitor();
 
   // Hosts whose check is disabled are left out by this function.

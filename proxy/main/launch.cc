@@ -38,7 +38,8 @@ std::string ConfigName(const Options& options) {
 
 int FailInitialization(const Options& options, const absl::Status& status) {
   REMORA_LOG(kCritical, "main",
-             absl::StrCat("error initializing configuration '", ConfigName(options), "': ", std::string(status.message())));
+             absl::StrCat("error initializing configuration '", ConfigName(options),
+                          "': ", std::string(status.message())));
   return 1;
 }
 
@@ -54,7 +55,9 @@ LogSettings LogSettingsOf(const Options& options) {
 
 absl::StatusOr<std::shared_ptr<const xds::Bootstrap>> LoadBootstrap(const Options& options) {
   if (options.config_path.empty() && options.config_yaml.empty()) {
-    return absl::InvalidArgumentError("At least one of --config-path or --config-yaml or Options::configProto() should be non-empty");
+    return absl::InvalidArgumentError(
+        "At least one of --config-path or --config-yaml or Options::configProto() should be "
+        "non-empty");
   }
   xds::Bootstrap::Options input;
   input.path = options.config_path;

@@ -30,22 +30,26 @@ constexpr StatDef kSchema[] = {
 ListenerSet::ListenerSet(ListenerInput base, std::function<void(const std::string&)> log)
     : base_(std::move(base)),
       log_(std::move(log)),
-      cells_(base_.stats->main_slab()->Cells(*base_.stats->Register("listener_manager.", kSchema))) {}
+      cells_(
+          base_.stats->main_slab()->Cells(*base_.stats->Register("listener_manager.", kSchema))) {}
 
 void ListenerSet::Count(ManagerStat stat) {
   StatCell& cell = cells_[static_cast<size_t>(stat)];
   cell.store(cell.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
-absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listeners, bool secrets_changed) {
+absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listeners,
+                                bool secrets_changed) {
   absl::Status first;
   std::vector<std::shared_ptr<const ServedListener>> next;
   std::map<std::string, xds::ListenerResource> resources;
   for (const xds::ListenerResource& resource : listeners) {
     const std::string& name = resource.config->name;
-    const auto known = std::find_if(served_.begin(), served_.end(),
-                                    [&](const auto& listener) { return listener->config->name == name; });
-    const std::shared_ptr<const ServedListener> previous = known == served_.end() ? nullptr : *known;
+    const auto known = std::find_if(served_.begin(), served_.end(), [&](const auto& listener) {
+      return listener->config->name == name;
+    });
+    const std::shared_ptr<const ServedListener> previous =
+        known == served_.end() ? nullptr : *known;
     resources[name] = resource;
     if (previous != nullptr && previous->config == resource.config && !secrets_changed) {
       next.push_back(previous);
@@ -59,7 +63,8 @@ absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listen
     if (!built.ok()) {
       Count(ManagerStat::kCreateFailure);
       if (first.ok()) first = built.status();
-      log_(absl::StrCat("listener '", name, "' failed to be added or updated: ", std::string(built.status().message())));
+      log_(absl::StrCat("listener '", name, "' failed to be added or updated: ",
+                        std::string(built.status().message())));
       if (previous != nullptr) next.push_back(previous);
       continue;
     }
@@ -69,7 +74,8 @@ absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listen
       Count(ManagerStat::kCreateSuccess);
     } else if (changed) {
       Count(ManagerStat::kModified);
-      Count((*built)->id == previous->id ? ManagerStat::kInPlaceUpdated : ManagerStat::kCreateSuccess);
+      Count((*built)->id == previous->id ? ManagerStat::kInPlaceUpdated
+                                         : ManagerStat::kCreateSuccess);
     }
     next.push_back(*std::move(built));
   }
@@ -78,7 +84,8 @@ absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listen
   }
   served_ = std::move(next);
   resources_ = std::move(resources);
-  cells_[static_cast<size_t>(ManagerStat::kActive)].store(served_.size(), std::memory_order_relaxed);
+  cells_[static_cast<size_t>(ManagerStat::kActive)].store(served_.size(),
+                                                          std::memory_order_relaxed);
   if (listening_) Listen();
   return first;
 }
@@ -88,7 +95,9 @@ void ListenerSet::Listen() {
   for (const auto& listener : served_) {
     for (const auto& group : listener->sockets) {
       const absl::Status status = group->Listen();
-      if (!status.ok()) log_(absl::StrCat("listener '", listener->config->name, "': ", std::string(status.message())));
+      if (!status.ok())
+        log_(absl::StrCat("listener '", listener->config->name,
+                          "': ", std::string(status.message())));
     }
   }
 }

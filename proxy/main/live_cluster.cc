@@ -9,10 +9,12 @@ namespace remora::proxy {
 namespace {
 
 bool ByName(const xds::Cluster& config) {
-  return config.type == xds::Cluster::Type::kStrictDns || config.type == xds::Cluster::Type::kLogicalDns;
+  return config.type == xds::Cluster::Type::kStrictDns ||
+         config.type == xds::Cluster::Type::kLogicalDns;
 }
 
-std::shared_ptr<const xds::ClusterLoadAssignment> AssignmentOf(const xds::ClusterResource& resource) {
+std::shared_ptr<const xds::ClusterLoadAssignment> AssignmentOf(
+    const xds::ClusterResource& resource) {
   if (resource.config->type == xds::Cluster::Type::kEds) return resource.assignment;
   return resource.config->load_assignment;
 }
@@ -56,8 +58,8 @@ void LiveCluster::StartDns() {
   hooks.on_answer = [this](bool ok) {
     if (stats_) stats_.Add(ok ? ClusterStat::kUpdateSuccess : ClusterStat::kUpdateFailure);
   };
-  dns_ = std::make_unique<DnsEndpoints>(world_->loop, world_->dns(resource_.config->dns), resource_.config,
-                                        NextSeed(), std::move(hooks));
+  dns_ = std::make_unique<DnsEndpoints>(world_->loop, world_->dns(resource_.config->dns),
+                                        resource_.config, NextSeed(), std::move(hooks));
 }
 
 void LiveCluster::StartMonitors() {
@@ -81,11 +83,11 @@ void LiveCluster::StartMonitors() {
     hooks.had_traffic = [this] {
       return current_ != nullptr && current_->shared->had_traffic.load(std::memory_order_relaxed);
     };
-    const StatBlock* block = world_->stats->Register(absl::StrCat(prefix, "health_check."), HealthStatSchema());
-    monitors_.push_back(std::make_unique<HealthMonitor>(world_->loop, check, config.name,
-                                                        world_->prober(check, config.name),
-                                                        world_->stats->MainScope<HealthStat>(block), world_->log,
-                                                        NextSeed(), std::move(hooks)));
+    const StatBlock* block =
+        world_->stats->Register(absl::StrCat(prefix, "health_check."), HealthStatSchema());
+    monitors_.push_back(std::make_unique<HealthMonitor>(
+        world_->loop, check, config.name, world_->prober(check, config.name),
+        world_->stats->MainScope<HealthStat>(block), world_->log, NextSeed(), std::move(hooks)));
   }
   if (monitors_.empty() && had_monitors) {
     for (const auto& [address, known] : hosts_) {
@@ -96,10 +98,11 @@ void LiveCluster::StartMonitors() {
   }
   outlier_.reset();
   if (config.outlier) {
-    const StatBlock* block = world_->stats->Register(absl::StrCat(prefix, "outlier_detection."), OutlierStatSchema());
-    outlier_ = std::make_unique<OutlierMonitor>(world_->loop, *config.outlier, config.name, block, world_->stats,
-                                                world_->log, world_->outlier_log_path, NextSeed(),
-                                                [this] { RebuildSet(); });
+    const StatBlock* block =
+        world_->stats->Register(absl::StrCat(prefix, "outlier_detection."), OutlierStatSchema());
+    outlier_ = std::make_unique<OutlierMonitor>(
+        world_->loop, *config.outlier, config.name, block, world_->stats, world_->log,
+        world_->outlier_log_path, NextSeed(), [this] { RebuildSet(); });
   }
 }
 
@@ -116,11 +119,13 @@ void LiveCluster::RebuildHosts() {
   options.active_health_checks = !monitors_.empty();
   options.keep_removed = [this](const lb::Host& host) { return KeepsRemoved(host); };
   xds::EndpointResolver resolver;
-  if (dns_ != nullptr) resolver = [this](const xds::Endpoint& endpoint) { return dns_->AddressesOf(endpoint); };
+  if (dns_ != nullptr)
+    resolver = [this](const xds::Endpoint& endpoint) { return dns_->AddressesOf(endpoint); };
   absl::StatusOr<xds::HostUpdate> update =
       xds::BuildHosts(assignment != nullptr ? *assignment : kNone, hosts_, options, resolver);
   if (!update.ok()) {
-    world_->log_warning(absl::StrCat("cluster '", resource_.config->name, "': ", update.status().message()));
+    world_->log_warning(
+        absl::StrCat("cluster '", resource_.config->name, "': ", update.status().message()));
     return;
   }
   table_ = std::move(update->table);
@@ -144,12 +149,15 @@ void LiveCluster::RebuildSet() {
     return world_->tls(tls, absl::StrCat("cluster.", resource_.config->stat_name(), "."));
   };
   input.previous = current_;
-  if (const auto assignment = AssignmentOf(resource_); assignment != nullptr && !assignment->drop_overloads.empty()) {
+  if (const auto assignment = AssignmentOf(resource_);
+      assignment != nullptr && !assignment->drop_overloads.empty()) {
     input.drop_overload = assignment->drop_overloads.front();
   }
-  absl::StatusOr<std::shared_ptr<const Cluster>> built = BuildCluster(std::move(input), *world_->stats);
+  absl::StatusOr<std::shared_ptr<const Cluster>> built =
+      BuildCluster(std::move(input), *world_->stats);
   if (!built.ok()) {
-    world_->log_warning(absl::StrCat("cluster '", resource_.config->name, "': ", built.status().message()));
+    world_->log_warning(
+        absl::StrCat("cluster '", resource_.config->name, "': ", built.status().message()));
     return;
   }
   const std::shared_ptr<const Cluster> previous = std::exchange(current_, *std::move(built));
@@ -170,7 +178,8 @@ void LiveCluster::OnImmediateFail(const std::shared_ptr<lb::Host>& host) {
 
 bool LiveCluster::settled() const {
   if (dns_ != nullptr && !dns_->resolved_once()) return false;
-  return std::all_of(monitors_.begin(), monitors_.end(), [](const auto& monitor) { return monitor->first_round_done(); });
+  return std::all_of(monitors_.begin(), monitors_.end(),
+                     [](const auto& monitor) { return monitor->first_round_done(); });
 }
 
 }  // namespace remora::proxy

@@ -30,11 +30,13 @@ struct ClusterWorld {
   std::string outlier_log_path;
   uint64_t seed = 0;
   std::function<DnsResolver*(const xds::DnsSettings&)> dns;
-  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&,
-                                                                        const std::string& stat_prefix)>
+  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(
+      const xds::UpstreamTls&, const std::string& stat_prefix)>
       tls;
   // Carries out the probes of one check of the cluster.
-  std::function<std::unique_ptr<health::Prober>(const xds::HealthCheck&, const std::string& cluster)> prober;
+  std::function<std::unique_ptr<health::Prober>(const xds::HealthCheck&,
+                                                const std::string& cluster)>
+      prober;
   // A cluster has a new state to publish, or settled.
   std::function<void()> on_change;
   std::function<void(const std::string&)> log_warning;
@@ -58,7 +60,8 @@ class LiveCluster {
 
   // Null until the first state could be built.
   const std::shared_ptr<const Cluster>& current() const { return current_; }
-  // Names were resolved and hosts checked for the first time: the cluster may be waited for no longer.
+  // Names were resolved and hosts checked for the first time: the cluster may be waited for no
+  // longer.
   bool settled() const;
   const xds::ClusterResource& resource() const { return resource_; }
   const OutlierMonitor* outlier() const { return outlier_.get(); }

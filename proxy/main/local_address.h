@@ -5,8 +5,8 @@
 
 namespace remora::proxy {
 
-// An address of this machine that is not loopback, of the wanted family; loopback when there is none.
-// Envoy puts it into x-forwarded-for for clients of its own machine.
+// An address of this machine that is not loopback, of the wanted family; loopback when there is
+// none. Envoy puts it into x-forwarded-for for clients of its own machine.
 Address LocalAddress(bool ipv6);
 
 }  // namespace remora::proxy

@@ -3,9 +3,10 @@
 #include <sched.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <sstream>
+
+#include <CLI/CLI.hpp>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -17,7 +18,8 @@
 namespace remora::proxy {
 namespace {
 
-constexpr absl::string_view kLevels[] = {"trace", "debug", "info", "warning", "warn", "error", "critical", "off"};
+constexpr absl::string_view kLevels[] = {"trace", "debug", "info",     "warning",
+                                         "warn",  "error", "critical", "off"};
 
 bool KnownLevel(const std::string& level) {
   return std::find(std::begin(kLevels), std::end(kLevels), level) != std::end(kLevels);
@@ -42,12 +44,15 @@ EarlyExit Refuse(absl::string_view message) {
 }
 
 void AddConfigFlags(CLI::App& app, Options& o, RawFlags& raw) {
-  app.add_option("-c,--config-path", o.config_path, "Path to the bootstrap: YAML, JSON, .pb_text or .pb");
+  app.add_option("-c,--config-path", o.config_path,
+                 "Path to the bootstrap: YAML, JSON, .pb_text or .pb");
   app.add_option("--config-yaml", o.config_yaml, "Inline YAML, merged over the file");
-  app.add_option("--mode", raw.mode, "serve (default), validate (check the configuration and leave), init_only");
+  app.add_option("--mode", raw.mode,
+                 "serve (default), validate (check the configuration and leave), init_only");
   app.add_option("--concurrency", raw.concurrency, "Worker threads (default: hardware threads)");
   app.add_flag("--cpuset-threads", o.cpuset_threads, "Count the threads of the cpuset instead");
-  app.add_flag("--allow-unknown-static-fields,--allow-unknown-fields", o.allow_unknown_static_fields,
+  app.add_flag("--allow-unknown-static-fields,--allow-unknown-fields",
+               o.allow_unknown_static_fields,
                "Warn about unknown fields in the bootstrap instead of refusing them");
   app.add_flag("--reject-unknown-dynamic-fields", o.reject_unknown_dynamic_fields,
                "Refuse unknown fields in resources from a control plane");
@@ -56,26 +61,33 @@ void AddConfigFlags(CLI::App& app, Options& o, RawFlags& raw) {
   app.add_option("--service-cluster", o.service_cluster, "Overrides node.cluster");
   app.add_option("--service-node", o.service_node, "Overrides node.id");
   app.add_option("--service-zone", o.service_zone, "Overrides node.locality.zone");
-  app.add_option("--admin-address-path", o.admin_address_path, "Write the bound admin address to this file");
-  app.add_option("--local-address-ip-version", raw.ip_version, "v4 (default) or v6: the local address to report");
-  app.add_option("--stats-tag", raw.stats_tags, "NAME:VALUE, a tag of every statistic; may be repeated");
+  app.add_option("--admin-address-path", o.admin_address_path,
+                 "Write the bound admin address to this file");
+  app.add_option("--local-address-ip-version", raw.ip_version,
+                 "v4 (default) or v6: the local address to report");
+  app.add_option("--stats-tag", raw.stats_tags,
+                 "NAME:VALUE, a tag of every statistic; may be repeated");
 }
 
 void AddLogFlags(CLI::App& app, Options& o, RawFlags& raw) {
-  app.add_option("-l,--log-level", o.log_level, "trace, debug, info (default), warning, error, critical or off");
+  app.add_option("-l,--log-level", o.log_level,
+                 "trace, debug, info (default), warning, error, critical or off");
   app.add_option("--component-log-level", raw.component_log_level, "COMPONENT:LEVEL,...");
   app.add_option("--log-path", o.log_path, "Log file (default: standard error)");
   app.add_option("--log-format", o.log_format, "spdlog pattern");
   app.add_flag("--log-format-escaped", o.log_format_escaped, "Escape line breaks inside messages");
   app.add_flag("--enable-fine-grain-logging", o.fine_grain_logging, "Accepted");
-  app.add_option("--file-flush-interval-msec", o.file_flush_interval_ms, "Access-log flush interval (10000)");
-  app.add_option("--file-flush-min-size-kb", o.file_flush_min_kb, "Access-log buffer that is flushed at once (64)");
+  app.add_option("--file-flush-interval-msec", o.file_flush_interval_ms,
+                 "Access-log flush interval (10000)");
+  app.add_option("--file-flush-min-size-kb", o.file_flush_min_kb,
+                 "Access-log buffer that is flushed at once (64)");
 }
 
 void AddLifeFlags(CLI::App& app, Options& o, RawFlags& raw) {
   app.add_option("--drain-time-s", o.drain_time_s, "Length of a drain in seconds (600)");
   app.add_option("--drain-strategy", raw.drain_strategy, "gradual (default) or immediate");
-  app.add_option("--parent-shutdown-time-s", o.parent_shutdown_time_s, "When a replaced process leaves (900)");
+  app.add_option("--parent-shutdown-time-s", o.parent_shutdown_time_s,
+                 "When a replaced process leaves (900)");
   app.add_flag("--disable-hot-restart", o.disable_hot_restart, "No hot restart");
   app.add_option("--restart-epoch", o.restart_epoch, "Hot restart epoch (0)");
   app.add_option("--base-id", o.base_id, "Hot restart family of this process (0)");
@@ -84,17 +96,20 @@ void AddLifeFlags(CLI::App& app, Options& o, RawFlags& raw) {
   app.add_option("--socket-path", o.socket_path, "Hot restart socket");
   app.add_option("--socket-mode", raw.socket_mode, "Mode of the hot restart socket (600)");
   app.add_flag("--version", raw.version, "Print the version and leave");
-  app.add_flag("--hot-restart-version", raw.hot_restart_version, "Print the hot restart version and leave");
+  app.add_flag("--hot-restart-version", raw.hot_restart_version,
+               "Print the hot restart version and leave");
 }
 
 // Accepted so that old and new launchers work; they change nothing here.
 void AddInertFlags(CLI::App& app, Options& o) {
   const auto flag = [&](const char* name) {
-    app.add_flag_callback(name, [&o, name] { o.ignored.emplace_back(name); }, "Accepted, without effect");
+    app.add_flag_callback(
+        name, [&o, name] { o.ignored.emplace_back(name); }, "Accepted, without effect");
   };
   const auto option = [&](const char* name) {
     app.add_option_function<std::string>(
-        name, [&o, name](const std::string&) { o.ignored.emplace_back(name); }, "Accepted, without effect");
+        name, [&o, name](const std::string&) { o.ignored.emplace_back(name); },
+        "Accepted, without effect");
   };
   flag("--enable-mutex-tracing");
   flag("--enable-core-dump");
@@ -123,10 +138,12 @@ std::variant<Options, EarlyExit> Conclude(Options options, const RawFlags& raw) 
     return Refuse(absl::StrCat("invalid log level specified '", options.log_level, "'"));
   }
   if (!SplitPairs(raw.component_log_level, options.component_log_levels)) {
-    return Refuse(absl::StrCat("component log level not correctly specified '", raw.component_log_level, "'"));
+    return Refuse(absl::StrCat("component log level not correctly specified '",
+                               raw.component_log_level, "'"));
   }
   for (const auto& [component, level] : options.component_log_levels) {
-    if (!KnownLevel(level)) return Refuse(absl::StrCat("invalid log level specified '", level, "'"));
+    if (!KnownLevel(level))
+      return Refuse(absl::StrCat("invalid log level specified '", level, "'"));
   }
   for (const std::string& tag : raw.stats_tags) {
     if (!SplitPairs(tag, options.stats_tags)) {
@@ -150,8 +167,8 @@ std::variant<Options, EarlyExit> Conclude(Options options, const RawFlags& raw) 
   }
   options.prefer_ipv6 = raw.ip_version == "v6";
   options.socket_mode = static_cast<uint32_t>(std::strtoul(raw.socket_mode.c_str(), nullptr, 8));
-  options.concurrency =
-      raw.concurrency_given ? std::max(1u, raw.concurrency) : HardwareThreads(options.cpuset_threads);
+  options.concurrency = raw.concurrency_given ? std::max(1u, raw.concurrency)
+                                              : HardwareThreads(options.cpuset_threads);
   return options;
 }
 
@@ -165,11 +182,17 @@ uint32_t HardwareThreads(bool cpuset) {
   return std::max<long>(1, sysconf(_SC_NPROCESSORS_ONLN));
 }
 
-std::string VersionText() { return absl::StrCat(REMORA_REVISION, "/", kEnvoyVersion, "/Clean/RELEASE/BoringSSL"); }
+std::string VersionText() {
+  return absl::StrCat(REMORA_REVISION, "/", kEnvoyVersion, "/Clean/RELEASE/BoringSSL");
+}
 
-std::string VersionLine() { return absl::StrCat("version: ", VersionText(), "  (Remora ", kRemoraVersion, ")"); }
+std::string VersionLine() {
+  return absl::StrCat("version: ", VersionText(), "  (Remora ", kRemoraVersion, ")");
+}
 
-std::string HotRestartVersion(const Options& options) { return options.disable_hot_restart ? "disabled" : "remora-1"; }
+std::string HotRestartVersion(const Options& options) {
+  return options.disable_hot_restart ? "disabled" : "remora-1";
+}
 
 std::variant<Options, EarlyExit> ParseOptions(int argc, const char* const* argv) {
   Options options;
@@ -188,11 +211,14 @@ std::variant<Options, EarlyExit> ParseOptions(int argc, const char* const* argv)
   } catch (const CLI::CallForHelp& help) {
     return EarlyExit{0, app.help(), false};
   } catch (const CLI::ParseError& error) {
-    return EarlyExit{1, absl::StrCat("PARSE ERROR: ", error.what(), "\nFor complete usage: ", argv[0], " --help\n"),
-                     true};
+    return EarlyExit{
+        1,
+        absl::StrCat("PARSE ERROR: ", error.what(), "\nFor complete usage: ", argv[0], " --help\n"),
+        true};
   }
   raw.concurrency_given = app.count("--concurrency") > 0;
-  if (raw.version) return EarlyExit{0, absl::StrCat("\n", argv[0], "  ", VersionLine(), "\n\n"), false};
+  if (raw.version)
+    return EarlyExit{0, absl::StrCat("\n", argv[0], "  ", VersionLine(), "\n\n"), false};
   if (raw.hot_restart_version) {
     return EarlyExit{0, HotRestartVersion(options) + "\n", false};
   }

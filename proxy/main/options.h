@@ -11,8 +11,9 @@
 
 namespace remora::proxy {
 
-// The command line of `remora`: Envoy's flags with Envoy's meanings and defaults. Flags that have no
-// effect here are accepted and listed in `ignored`, so that every launcher of Envoy works unchanged.
+// The command line of `remora`: Envoy's flags with Envoy's meanings and defaults. Flags that have
+// no effect here are accepted and listed in `ignored`, so that every launcher of Envoy works
+// unchanged.
 struct Options {
   enum class Mode { kServe, kValidate, kInitOnly };
   enum class DrainStrategy { kGradual, kImmediate };
@@ -67,8 +68,8 @@ struct EarlyExit {
 // Parses argv (without subcommands). Malformed arguments end with code 1 and a message, as Envoy's.
 std::variant<Options, EarlyExit> ParseOptions(int argc, const char* const* argv);
 
-// "<revision>/1.40.0/Clean/RELEASE/BoringSSL": what we are, in the form that control planes and tools
-// take apart; the version is that of the Envoy we speak.
+// "<revision>/1.40.0/Clean/RELEASE/BoringSSL": what we are, in the form that control planes and
+// tools take apart; the version is that of the Envoy we speak.
 std::string VersionText();
 // The line that --version prints. The Envoy version we speak comes before our own.
 std::string VersionLine();

@@ -49,8 +49,8 @@ constexpr size_t kOldSuccessRate = kOldTotal + 2;
 StatSchema OutlierStatSchema() { return kSchema; }
 
 OutlierMonitor::OutlierMonitor(Loop* loop, const health::OutlierConfig& config, std::string cluster,
-                               const StatBlock* block, StatStore* stats, HealthLog* log, std::string log_path,
-                               uint64_t seed, std::function<void()> on_change)
+                               const StatBlock* block, StatStore* stats, HealthLog* log,
+                               std::string log_path, uint64_t seed, std::function<void()> on_change)
     : loop_(loop),
       cluster_(std::move(cluster)),
       cells_(stats->main_slab()->Cells(*block)),
@@ -58,11 +58,14 @@ OutlierMonitor::OutlierMonitor(Loop* loop, const health::OutlierConfig& config, 
       log_path_(std::move(log_path)),
       on_change_(std::move(on_change)),
       detector_(config, seed),
-      timer_(&loop->timers(), [](void* self) { static_cast<OutlierMonitor*>(self)->Sweep(); }, this) {
+      timer_(
+          &loop->timers(), [](void* self) { static_cast<OutlierMonitor*>(self)->Sweep(); }, this) {
   timer_.Start(detector_.config().interval.count());
 }
 
-void OutlierMonitor::SetHosts(absl::Span<const std::shared_ptr<lb::Host>> hosts) { detector_.SetHosts(hosts); }
+void OutlierMonitor::SetHosts(absl::Span<const std::shared_ptr<lb::Host>> hosts) {
+  detector_.SetHosts(hosts);
+}
 
 void OutlierMonitor::OnSuspicion(lb::Host& host, health::Suspicion suspicion) {
   Conclude(detector_.OnSuspicion(host, suspicion, lb::TimePoint(loop_->now_ns()), &events_));
@@ -78,7 +81,9 @@ void OutlierMonitor::Sweep() {
 }
 
 void OutlierMonitor::Conclude(bool changed) {
-  const auto set = [this](size_t index, uint64_t value) { cells_[index].store(value, std::memory_order_relaxed); };
+  const auto set = [this](size_t index, uint64_t value) {
+    cells_[index].store(value, std::memory_order_relaxed);
+  };
   const health::OutlierCounters& counters = detector_.counters();
   set(kActive, detector_.ejections_active());
   set(kEnforcedTotal, counters.enforced_total);
@@ -88,7 +93,8 @@ void OutlierMonitor::Conclude(bool changed) {
     set(kEnforced + rule, counters.enforced[rule]);
   }
   set(kOldTotal, counters.enforced_total);
-  set(kOldConsecutive5xx, counters.enforced[static_cast<int>(health::OutlierRule::kConsecutive5xx)]);
+  set(kOldConsecutive5xx,
+      counters.enforced[static_cast<int>(health::OutlierRule::kConsecutive5xx)]);
   set(kOldSuccessRate, counters.enforced[static_cast<int>(health::OutlierRule::kSuccessRate)]);
   for (const health::OutlierEvent& event : events_) Log(event);
   events_.clear();
@@ -109,7 +115,8 @@ void OutlierMonitor::Log(const health::OutlierEvent& event) {
     line["eject_success_rate_event"] = {
         {"host_success_rate", static_cast<uint32_t>(event.host_success_rate)},
         {"cluster_average_success_rate", static_cast<uint32_t>(event.average_success_rate)},
-        {"cluster_success_rate_ejection_threshold", static_cast<uint32_t>(event.success_rate_threshold)}};
+        {"cluster_success_rate_ejection_threshold",
+         static_cast<uint32_t>(event.success_rate_threshold)}};
   } else if (eject) {
     line["eject_consecutive_event"] = nlohmann::ordered_json::object();
   }

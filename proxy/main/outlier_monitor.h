@@ -14,16 +14,16 @@
 
 namespace remora::proxy {
 
-// Runs outlier detection of one cluster: the periodic sweep, what workers suspect, the event log and
-// "cluster.NAME.outlier_detection.*".
+// Runs outlier detection of one cluster: the periodic sweep, what workers suspect, the event log
+// and "cluster.NAME.outlier_detection.*".
 //
 // Threads: main. Lifetime: owned by its cluster; destroying it lets every host back.
 class OutlierMonitor {
  public:
   // `on_change`: a host's flag changed, the host set must be rebuilt.
-  OutlierMonitor(Loop* loop, const health::OutlierConfig& config, std::string cluster, const StatBlock* block,
-                 StatStore* stats, HealthLog* log, std::string log_path, uint64_t seed,
-                 std::function<void()> on_change);
+  OutlierMonitor(Loop* loop, const health::OutlierConfig& config, std::string cluster,
+                 const StatBlock* block, StatStore* stats, HealthLog* log, std::string log_path,
+                 uint64_t seed, std::function<void()> on_change);
 
   void SetHosts(absl::Span<const std::shared_ptr<lb::Host>> hosts);
   void OnSuspicion(lb::Host& host, health::Suspicion suspicion);

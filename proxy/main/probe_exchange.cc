@@ -29,7 +29,8 @@ void AddHeaders(const std::vector<xds::HeaderAddition>& additions, Headers* head
 void FillHttp(const xds::HttpProbe& probe, absl::string_view host, Headers* headers) {
   headers->set_pseudo(HeaderId::kMethod, probe.method);
   headers->set_pseudo(HeaderId::kPath, probe.path);
-  headers->set_pseudo(HeaderId::kAuthority, probe.host.empty() ? host : absl::string_view(probe.host));
+  headers->set_pseudo(HeaderId::kAuthority,
+                      probe.host.empty() ? host : absl::string_view(probe.host));
   headers->AddReference(HeaderId::kUserAgent, kUserAgent);
   AddHeaders(probe.headers_to_add, headers);
   for (const std::string& name : probe.headers_to_remove) headers->Remove(name);
@@ -39,7 +40,8 @@ void FillHttp(const xds::HttpProbe& probe, absl::string_view host, Headers* head
 void FillGrpc(const xds::GrpcProbe& probe, absl::string_view host, Headers* headers) {
   headers->set_pseudo_static(HeaderId::kMethod, "POST");
   headers->set_pseudo_static(HeaderId::kPath, "/grpc.health.v1.Health/Check");
-  headers->set_pseudo(HeaderId::kAuthority, probe.authority.empty() ? host : absl::string_view(probe.authority));
+  headers->set_pseudo(HeaderId::kAuthority,
+                      probe.authority.empty() ? host : absl::string_view(probe.authority));
   headers->AddReference(HeaderId::kContentType, "application/grpc");
   headers->AddReference(HeaderId::kTe, "trailers");
   headers->AddReference(HeaderId::kUserAgent, kUserAgent);
@@ -72,14 +74,15 @@ std::string ProbeBody(const xds::HealthCheck& check) {
   std::string message;
   if (!grpc->service.empty()) {
     message += '\x0a';
-    for (size_t left = grpc->service.size(); ; left >>= 7) {
+    for (size_t left = grpc->service.size();; left >>= 7) {
       message += static_cast<char>((left & 0x7f) | (left > 0x7f ? 0x80 : 0));
       if (left <= 0x7f) break;
     }
     message += grpc->service;
   }
   std::string framed(1, '\0');
-  for (int shift = 24; shift >= 0; shift -= 8) framed += static_cast<char>(message.size() >> shift & 0xff);
+  for (int shift = 24; shift >= 0; shift -= 8)
+    framed += static_cast<char>(message.size() >> shift & 0xff);
   return framed + message;
 }
 
@@ -95,7 +98,8 @@ bool ContainsInOrder(absl::string_view bytes, const std::vector<std::string>& pa
 
 health::ProbeKind Judge(const xds::HealthCheck& check, const ProbeAnswer& answer) {
   if (std::holds_alternative<xds::GrpcProbe>(check.probe)) {
-    const bool serving = answer.status == 200 && answer.grpc_status == 0 && SaysServing(answer.body);
+    const bool serving =
+        answer.status == 200 && answer.grpc_status == 0 && SaysServing(answer.body);
     return serving ? health::ProbeKind::kPass : health::ProbeKind::kFail;
   }
   const auto& http = std::get<xds::HttpProbe>(check.probe);
@@ -103,7 +107,8 @@ health::ProbeKind Judge(const xds::HealthCheck& check, const ProbeAnswer& answer
     return http.Retries(static_cast<uint32_t>(answer.status)) ? health::ProbeKind::kRetriable
                                                               : health::ProbeKind::kFail;
   }
-  if (http.service_name && !http.service_name->Match(answer.healthchecked_cluster)) return health::ProbeKind::kFail;
+  if (http.service_name && !http.service_name->Match(answer.healthchecked_cluster))
+    return health::ProbeKind::kFail;
   if (!ContainsInOrder(answer.body, http.receive)) return health::ProbeKind::kFail;
   return answer.degraded ? health::ProbeKind::kDegraded : health::ProbeKind::kPass;
 }

@@ -13,7 +13,8 @@ namespace remora::proxy {
 
 // What one probe asks and how its answer is judged; no sockets.
 
-// The request of an HTTP or gRPC probe, in `arena`. `host`: the authority when the check names none.
+// The request of an HTTP or gRPC probe, in `arena`. `host`: the authority when the check names
+// none.
 Headers* ProbeRequest(const xds::HealthCheck& check, absl::string_view host, Arena* arena);
 // The gRPC message that goes with it, with its prefix; empty for HTTP without a body.
 std::string ProbeBody(const xds::HealthCheck& check);

@@ -34,7 +34,9 @@ class ProbeLine final : public Mortal,
   ProbeLine(Loop* loop, const xds::HealthCheck* check)
       : loop_(loop),
         check_(check),
-        timeout_(&loop->timers(), [](void* self) { static_cast<ProbeLine*>(self)->OnTimeout(); }, this) {}
+        timeout_(
+            &loop->timers(), [](void* self) { static_cast<ProbeLine*>(self)->OnTimeout(); }, this) {
+  }
 
   // Dials when there is no connection; true when one is there or on its way.
   bool Connect(Dialer* dialer, const DialTarget& target) {
@@ -163,13 +165,15 @@ class ProbeLine final : public Mortal,
   void OnHeaders(Headers* headers, bool end) override {
     answer_.status = headers->status();
     answer_.degraded = headers->Has(HeaderId::kXEnvoyDegraded);
-    answer_.healthchecked_cluster = std::string(headers->Value(HeaderId::kXEnvoyUpstreamHealthcheckedCluster));
+    answer_.healthchecked_cluster =
+        std::string(headers->Value(HeaderId::kXEnvoyUpstreamHealthcheckedCluster));
     TakeGrpcStatus(*headers);
     if (end) Complete();
   }
   void OnBody(Body& body, bool end) override {
     const size_t wanted = wanted_body();
-    if (answer_.body.size() < wanted) answer_.body += body.ToString().substr(0, wanted - answer_.body.size());
+    if (answer_.body.size() < wanted)
+      answer_.body += body.ToString().substr(0, wanted - answer_.body.size());
     body.Clear();
     if (end) Complete();
   }
@@ -192,7 +196,8 @@ class ProbeLine final : public Mortal,
 
   void TakeGrpcStatus(const Headers& headers) {
     int status = 0;
-    if (absl::SimpleAtoi(headers.Value(HeaderId::kGrpcStatus), &status)) answer_.grpc_status = status;
+    if (absl::SimpleAtoi(headers.Value(HeaderId::kGrpcStatus), &status))
+      answer_.grpc_status = status;
   }
 
   void Complete() {
@@ -206,7 +211,8 @@ class ProbeLine final : public Mortal,
   void Finish(ProbeKind kind) {
     timeout_.Stop();
     failed_early_ = false;
-    const bool clean = kind == ProbeKind::kPass || kind == ProbeKind::kDegraded || kind == ProbeKind::kRetriable ||
+    const bool clean = kind == ProbeKind::kPass || kind == ProbeKind::kDegraded ||
+                       kind == ProbeKind::kRetriable ||
                        (kind == ProbeKind::kFail && stream_ == nullptr);
     const bool tcp = std::holds_alternative<xds::TcpProbe>(check_->probe);
     if (!clean || tcp || last_use_ || !check_->reuse_connection) Hang();
@@ -236,8 +242,8 @@ class ProbeLine final : public Mortal,
 
 class LineProber final : public health::Prober {
  public:
-  LineProber(Loop* loop, const xds::HealthCheck& check, std::string cluster_name, ClusterInForce cluster,
-             Dialer* dialer)
+  LineProber(Loop* loop, const xds::HealthCheck& check, std::string cluster_name,
+             ClusterInForce cluster, Dialer* dialer)
       : loop_(loop),
         check_(check),
         cluster_name_(std::move(cluster_name)),
@@ -248,7 +254,8 @@ class LineProber final : public health::Prober {
     for (auto& [host, line] : lines_) Bury(std::move(line));
   }
 
-  std::unique_ptr<health::Probe> Start(const lb::HostEntry& entry, std::function<void(ProbeResult)> done) override {
+  std::unique_ptr<health::Probe> Start(const lb::HostEntry& entry,
+                                       std::function<void(ProbeResult)> done) override {
     std::unique_ptr<ProbeLine>& line = lines_[entry.host.get()];
     if (line == nullptr) line = std::make_unique<ProbeLine>(loop_, &check_);
     line->dead_codecs_.clear();
@@ -296,7 +303,8 @@ class LineProber final : public health::Prober {
     }
     std::vector<absl::string_view> alpn(check_.alpn.begin(), check_.alpn.end());
     if (alpn.empty() && OverHttp2(check_)) alpn.push_back("h2");
-    return line.Connect(dialer_, DialTarget{*target, cluster, cluster.TransportFor(entry), {}, alpn});
+    return line.Connect(dialer_,
+                        DialTarget{*target, cluster, cluster.TransportFor(entry), {}, alpn});
   }
 
   std::string AuthorityOf(const lb::HostEntry& entry) const {
@@ -321,9 +329,11 @@ class LineProber final : public health::Prober {
 
 }  // namespace
 
-std::unique_ptr<health::Prober> MakeProber(Loop* loop, const xds::HealthCheck& check, std::string cluster_name,
-                                           ClusterInForce cluster, Dialer* dialer) {
-  return std::make_unique<LineProber>(loop, check, std::move(cluster_name), std::move(cluster), dialer);
+std::unique_ptr<health::Prober> MakeProber(Loop* loop, const xds::HealthCheck& check,
+                                           std::string cluster_name, ClusterInForce cluster,
+                                           Dialer* dialer) {
+  return std::make_unique<LineProber>(loop, check, std::move(cluster_name), std::move(cluster),
+                                      dialer);
 }
 
 }  // namespace remora::proxy

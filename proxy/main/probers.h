@@ -19,8 +19,9 @@ using ClusterInForce = std::function<std::shared_ptr<const Cluster>()>;
 
 // Carries out the probes of one `health_checks` entry over connections of its own, which stay open
 // between probes where `reuse_connection` says so. Main thread.
-std::unique_ptr<health::Prober> MakeProber(Loop* loop, const xds::HealthCheck& check, std::string cluster_name,
-                                           ClusterInForce cluster, Dialer* dialer);
+std::unique_ptr<health::Prober> MakeProber(Loop* loop, const xds::HealthCheck& check,
+                                           std::string cluster_name, ClusterInForce cluster,
+                                           Dialer* dialer);
 
 }  // namespace remora::proxy
 

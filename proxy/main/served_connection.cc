@@ -6,15 +6,18 @@
 
 namespace remora::proxy {
 
-ServedConnection::ServedConnection(WorkerListener* listener, std::shared_ptr<const ServedListener> config,
+ServedConnection::ServedConnection(WorkerListener* listener,
+                                   std::shared_ptr<const ServedListener> config,
                                    std::unique_ptr<Connection> connection)
     : listener_(listener),
       config_(std::move(config)),
       connection_(std::move(connection)),
-      filter_timer_(&listener->world().loop->timers(),
-                    [](void* self) { static_cast<ServedConnection*>(self)->OnFilterTimeout(); }, this),
-      drain_timer_(&listener->world().loop->timers(),
-                   [](void* self) { static_cast<ServedConnection*>(self)->Close(); }, this),
+      filter_timer_(
+          &listener->world().loop->timers(),
+          [](void* self) { static_cast<ServedConnection*>(self)->OnFilterTimeout(); }, this),
+      drain_timer_(
+          &listener->world().loop->timers(),
+          [](void* self) { static_cast<ServedConnection*>(self)->Close(); }, this),
       start_ns_(listener->world().loop->now_ns()) {}
 
 ServedConnection::~ServedConnection() = default;
@@ -132,8 +135,11 @@ bool ServedConnection::ShouldDrain() {
   const int64_t now = world.loop->now_ns();
   // A server whose health check fails on purpose wants its clients to leave (unless the listener
   // drains on changes alone).
-  if (world.http->server_failing() && config_->config->drain_type == xds::Listener::DrainType::kDefault) return true;
-  return drain_.Asks(now, world.http->random()) || world.server_drain->Asks(now, world.http->random());
+  if (world.http->server_failing() &&
+      config_->config->drain_type == xds::Listener::DrainType::kDefault)
+    return true;
+  return drain_.Asks(now, world.http->random()) ||
+         world.server_drain->Asks(now, world.http->random());
 }
 
 void ServedConnection::StartDrain(const Drain& drain) {
@@ -171,8 +177,10 @@ void ServedConnection::OnHttpConnectionEnded(HttpConnection* /*connection*/) {
 
 void ServedConnection::OnTcpLog(TcpSession& session, const StreamInfo& info) {
   const ListenerWorld& world = listener_->world();
-  const LogMoment moment = session.info().timing.end_ns != 0 ? LogMoment::kTcpConnectionEnd : LogMoment::kTcpPeriodic;
-  chain_->tcp_log.Log(info, moment, world.http->runtime(), world.http->random(), world.http->logs());
+  const LogMoment moment =
+      session.info().timing.end_ns != 0 ? LogMoment::kTcpConnectionEnd : LogMoment::kTcpPeriodic;
+  chain_->tcp_log.Log(info, moment, world.http->runtime(), world.http->random(),
+                      world.http->logs());
 }
 
 void ServedConnection::OnTcpSessionEnd(TcpSession& /*session*/) {

@@ -15,7 +15,8 @@ namespace remora::proxy {
 
 // One accepted connection from accept to end: first its listener filters, then what serves it.
 //
-// Threads: the loop's. Lifetime: linked into its listener; buries itself when the connection is over.
+// Threads: the loop's. Lifetime: linked into its listener; buries itself when the connection is
+// over.
 class ServedConnection final : public Mortal,
                                private ConnectionEvents,
                                private HttpConnectionOwner,

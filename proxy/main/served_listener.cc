@@ -15,9 +15,11 @@ namespace {
 uint64_t next_listener_id = 1;
 
 absl::StatusOr<Address> Resolve(const xds::AddressSpec& spec) {
-  std::optional<Address> address =
-      spec.kind == xds::AddressSpec::Kind::kPipe ? Address::FromPipe(spec.host) : Address::FromIp(spec.host, spec.port);
-  if (!address) return absl::InvalidArgumentError(absl::StrCat("malformed IP address: ", spec.host));
+  std::optional<Address> address = spec.kind == xds::AddressSpec::Kind::kPipe
+                                       ? Address::FromPipe(spec.host)
+                                       : Address::FromIp(spec.host, spec.port);
+  if (!address)
+    return absl::InvalidArgumentError(absl::StrCat("malformed IP address: ", spec.host));
   return *address;
 }
 
@@ -31,9 +33,12 @@ ListenOptions OptionsOf(const xds::Listener& config, const xds::AddressSpec& spe
   options.pipe_mode = spec.pipe_mode;
   if (config.fast_open_queue) options.fast_open_queue = static_cast<int>(*config.fast_open_queue);
   for (const xds::SocketOption& option : config.socket_options) {
-    ListenOptions::Option extra{static_cast<int>(option.level), static_cast<int>(option.name), option.value};
-    if (option.state == xds::SocketOption::State::kBound) extra.when = ListenOptions::Option::When::kBound;
-    if (option.state == xds::SocketOption::State::kListening) extra.when = ListenOptions::Option::When::kListening;
+    ListenOptions::Option extra{static_cast<int>(option.level), static_cast<int>(option.name),
+                                option.value};
+    if (option.state == xds::SocketOption::State::kBound)
+      extra.when = ListenOptions::Option::When::kBound;
+    if (option.state == xds::SocketOption::State::kListening)
+      extra.when = ListenOptions::Option::When::kListening;
     options.extra.push_back(std::move(extra));
   }
   return options;
@@ -41,7 +46,8 @@ ListenOptions OptionsOf(const xds::Listener& config, const xds::AddressSpec& spe
 
 absl::Status BindAll(const ListenerInput& input, ServedListener* out) {
   const xds::Listener& config = *input.config;
-  if (input.sockets == nullptr || !config.bind_to_port || config.kind != xds::Listener::Kind::kTcp) {
+  if (input.sockets == nullptr || !config.bind_to_port ||
+      config.kind != xds::Listener::Kind::kTcp) {
     return absl::OkStatus();
   }
   // An update that leaves the addresses alone keeps the very sockets, port 0 included.
@@ -56,7 +62,8 @@ absl::Status BindAll(const ListenerInput& input, ServedListener* out) {
   for (const xds::AddressSpec& spec : specs) {
     absl::StatusOr<Address> address = Resolve(spec);
     if (!address.ok()) return address.status();
-    absl::StatusOr<std::shared_ptr<ListenGroup>> group = input.sockets->Bind(*address, OptionsOf(config, spec));
+    absl::StatusOr<std::shared_ptr<ListenGroup>> group =
+        input.sockets->Bind(*address, OptionsOf(config, spec));
     if (!group.ok()) return group.status();
     out->sockets.push_back(*std::move(group));
   }
@@ -64,7 +71,8 @@ absl::Status BindAll(const ListenerInput& input, ServedListener* out) {
 }
 
 // Builds what ends the chain: an HTTP connection manager or a TCP proxy.
-absl::Status BuildTerminal(const ListenerInput& input, const std::string& prefix, ServedChain* chain) {
+absl::Status BuildTerminal(const ListenerInput& input, const std::string& prefix,
+                           ServedChain* chain) {
   const xds::FilterChain& config = *chain->config;
   for (const xds::NetworkFilter& filter : config.filters) {
     if (filter.http != nullptr) {
@@ -82,20 +90,23 @@ absl::Status BuildTerminal(const ListenerInput& input, const std::string& prefix
     } else if (filter.tcp != nullptr) {
       auto settings = std::make_shared<TcpProxySettings>();
       settings->config = filter.tcp;
-      settings->stats = input.stats->Register(absl::StrCat("tcp.", filter.tcp->stat_prefix, "."), TcpStatSchema());
+      settings->stats = input.stats->Register(absl::StrCat("tcp.", filter.tcp->stat_prefix, "."),
+                                              TcpStatSchema());
       chain->tcp = std::move(settings);
       absl::StatusOr<AccessLog> log = AccessLog::Make(filter.tcp->access_logs, *input.logs);
       if (!log.ok()) return log.status();
       chain->tcp_log = *std::move(log);
     } else {
-      return absl::InvalidArgumentError(absl::StrCat("network filter ", filter.other.type_url, " is not supported"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("network filter ", filter.other.type_url, " is not supported"));
     }
   }
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const ServedChain>> BuildChain(const ListenerInput& input, const std::string& prefix,
-                                                              const std::shared_ptr<const xds::FilterChain>& config) {
+absl::StatusOr<std::shared_ptr<const ServedChain>> BuildChain(
+    const ListenerInput& input, const std::string& prefix,
+    const std::shared_ptr<const xds::FilterChain>& config) {
   auto chain = std::make_shared<ServedChain>();
   chain->config = config;
   absl::Status status = BuildTerminal(input, prefix, chain.get());
@@ -110,7 +121,8 @@ absl::StatusOr<std::shared_ptr<const ServedChain>> BuildChain(const ListenerInpu
 }
 
 // A chain of the previous state that is configured just the same, or null.
-std::shared_ptr<const ServedChain> Reusable(const ListenerInput& input, const xds::FilterChain& config) {
+std::shared_ptr<const ServedChain> Reusable(const ListenerInput& input,
+                                            const xds::FilterChain& config) {
   if (input.previous == nullptr) return nullptr;
   for (const auto& [known, chain] : input.previous->chains) {
     if (known == &config || (!config.key.empty() && known->key == config.key)) return chain;
@@ -160,7 +172,8 @@ absl::StatusOr<std::shared_ptr<const ServedListener>> BuildListener(const Listen
   const std::string prefix = absl::StrCat("listener.", ListenerStatName(*input.config), ".");
   absl::Status status = BindAll(input, listener.get());
   if (!status.ok()) return status;
-  const bool same_sockets = input.previous != nullptr && input.previous->sockets == listener->sockets &&
+  const bool same_sockets = input.previous != nullptr &&
+                            input.previous->sockets == listener->sockets &&
                             input.previous->config->socket_key == input.config->socket_key;
   listener->id = same_sockets ? input.previous->id : next_listener_id++;
   listener->stats = input.stats->Register(prefix, ListenerStatSchema());

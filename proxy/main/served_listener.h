@@ -43,8 +43,8 @@ struct ServedListener {
   std::vector<std::shared_ptr<ListenGroup>> sockets;  // empty when it does not bind
   absl::flat_hash_map<const xds::FilterChain*, std::shared_ptr<const ServedChain>> chains;
   AccessLog access_log;
-  const StatBlock* stats = nullptr;                // ListenerStat
-  std::vector<const StatBlock*> worker_stats;      // ListenerWorkerStat, by worker
+  const StatBlock* stats = nullptr;            // ListenerStat
+  std::vector<const StatBlock*> worker_stats;  // ListenerWorkerStat, by worker
 
   const ServedChain* ChainFor(const xds::ConnectionFacts& facts) const;
 };
@@ -60,8 +60,8 @@ struct ListenerInput {
   ListenSockets* sockets = nullptr;  // null: validate only, bind nothing
   Address host_address;
   std::string node_id;
-  std::function<absl::StatusOr<std::shared_ptr<const ServerTlsContext>>(const xds::DownstreamTls&,
-                                                                        const std::string& stat_prefix)>
+  std::function<absl::StatusOr<std::shared_ptr<const ServerTlsContext>>(
+      const xds::DownstreamTls&, const std::string& stat_prefix)>
       tls;
 };
 

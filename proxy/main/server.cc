@@ -26,7 +26,8 @@ uint64_t RandomSeed() {
 
 std::string ResolverKey(const xds::DnsSettings& settings) {
   std::string key = settings.use_tcp ? "tcp" : "udp";
-  for (const xds::AddressSpec& resolver : settings.resolvers) absl::StrAppend(&key, ",", resolver.ToString());
+  for (const xds::AddressSpec& resolver : settings.resolvers)
+    absl::StrAppend(&key, ",", resolver.ToString());
   return key;
 }
 
@@ -51,7 +52,8 @@ Server::Server(Options options, std::shared_ptr<const xds::Bootstrap> bootstrap)
       publish_(std::make_unique<PublishItem>(this)),
       start_ms_(absl::ToUnixMillis(absl::Now())),
       start_ns_(loop_.now_ns()),
-      quiet_timer_(&loop_.timers(), [](void* self) { static_cast<Server*>(self)->CheckQuiet(); }, this) {}
+      quiet_timer_(
+          &loop_.timers(), [](void* self) { static_cast<Server*>(self)->CheckQuiet(); }, this) {}
 
 Server::~Server() {
   // In reverse order of dependence; workers have ended.
@@ -75,9 +77,11 @@ void Server::BuildWorld() {
   sockets_ = std::make_unique<ListenSockets>(options_.concurrency);
   tls_ = std::make_unique<TlsContexts>(&stats_);
   const StatBlock* file_block = stats_.Register("filesystem.", FileStatSchema());
-  logs_ = std::make_unique<LogWriter>(&loop_, options_.file_flush_interval_ms, stats_.MainScope<FileStat>(file_block));
+  logs_ = std::make_unique<LogWriter>(&loop_, options_.file_flush_interval_ms,
+                                      stats_.MainScope<FileStat>(file_block));
   WorkerView::Mail mail;
-  mail.suspect = [this](const std::string& cluster, std::shared_ptr<lb::Host> host, health::Suspicion suspicion) {
+  mail.suspect = [this](const std::string& cluster, std::shared_ptr<lb::Host> host,
+                        health::Suspicion suspicion) {
     if (LiveCluster* live = clusters_->Find(cluster)) live->OnSuspicion(host, suspicion);
   };
   view_ = std::make_unique<WorkerView>(&loop_, stats_.main_slab(), RandomSeed(), std::move(mail));
@@ -103,19 +107,22 @@ void Server::BuildWorld() {
     return tls_->ForClient(tls, prefix);
   };
   cluster_world_.prober = [this](const xds::HealthCheck& check, const std::string& name) {
-    return MakeProber(&loop_, check, name,
-                      [this, name]() -> std::shared_ptr<const Cluster> {
-                        LiveCluster* live = clusters_->Find(name);
-                        return live == nullptr ? nullptr : live->current();
-                      },
-                      &SocketDialer());
+    return MakeProber(
+        &loop_, check, name,
+        [this, name]() -> std::shared_ptr<const Cluster> {
+          LiveCluster* live = clusters_->Find(name);
+          return live == nullptr ? nullptr : live->current();
+        },
+        &SocketDialer());
   };
   cluster_world_.on_change = [this] {
     if (clusters_ == nullptr) return;
     clusters_->MarkChanged();
     PublishSoon();
   };
-  cluster_world_.log_warning = [](const std::string& text) { REMORA_LOG(kWarning, "upstream", text); };
+  cluster_world_.log_warning = [](const std::string& text) {
+    REMORA_LOG(kWarning, "upstream", text);
+  };
   clusters_ = std::make_unique<ClusterSet>(&cluster_world_);
 }
 
@@ -165,7 +172,9 @@ absl::Status Server::Initialize(bool validate_only) {
   base.sockets = validate_only ? nullptr : sockets_.get();
   base.host_address = HostAddress();
   base.node_id = bootstrap_->node.id;
-  base.tls = [this](const xds::DownstreamTls& tls, const std::string& prefix) { return tls_->ForServer(tls, prefix); };
+  base.tls = [this](const xds::DownstreamTls& tls, const std::string& prefix) {
+    return tls_->ForServer(tls, prefix);
+  };
   listeners_ = std::make_unique<ListenerSet>(
       std::move(base), [](const std::string& text) { REMORA_LOG(kWarning, "config", text); });
   xds::Catalog::Hooks hooks;
@@ -224,9 +233,10 @@ void Server::Publish() {
   next->runtime = runtime_;
   next->server_failing = server_failing_;
   if (workers_started_) next->listeners = listeners_->served();
-  const bool same = published_ != nullptr && published_->clusters == next->clusters &&
-                    published_->routes == next->routes && published_->listeners == next->listeners &&
-                    published_->runtime == next->runtime && published_->server_failing == next->server_failing;
+  const bool same =
+      published_ != nullptr && published_->clusters == next->clusters &&
+      published_->routes == next->routes && published_->listeners == next->listeners &&
+      published_->runtime == next->runtime && published_->server_failing == next->server_failing;
   if (!same) {
     published_ = next;
     view_->Install(next->clusters, next->routes);
@@ -245,7 +255,9 @@ Drain Server::ListenerDrain() const {
 }
 
 void Server::MaybeStartWorkers() {
-  if (workers_started_ || subscriptions_ == nullptr || !subscriptions_->initialized() || !clusters_->settled()) return;
+  if (workers_started_ || subscriptions_ == nullptr || !subscriptions_->initialized() ||
+      !clusters_->settled())
+    return;
   workers_started_ = true;
   listeners_->Listen();
   listeners_->SetWorkersStarted();
@@ -269,7 +281,8 @@ void Server::WatchSecretFiles() {
       watches[key] = files_->Add(path, "", [this, name = name] {
         const absl::Status status = catalog_->ReloadSecret(name, absl::ToUnixMillis(absl::Now()));
         if (!status.ok()) {
-          REMORA_LOG(kWarning, "secret", absl::StrCat("secret '", name, "' kept: ", std::string(status.message())));
+          REMORA_LOG(kWarning, "secret",
+                     absl::StrCat("secret '", name, "' kept: ", std::string(status.message())));
         }
       });
     }
@@ -304,7 +317,8 @@ void Server::RefreshGauges() {
   uint64_t pages = 0;
   uint64_t resident = 0;
   std::ifstream("/proc/self/statm") >> pages >> resident;
-  server_stats_.Set(ServerStat::kMemoryPhysicalSize, resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
+  server_stats_.Set(ServerStat::kMemoryPhysicalSize,
+                    resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
   server_stats_.Set(ServerStat::kVersion, 0);
   server_stats_.Set(ServerStat::kDaysUntilFirstCertExpiring, tls_->DaysUntilFirstExpiry());
   for (const auto& [name, cluster] : clusters_->all()) {

@@ -47,8 +47,8 @@ class Server {
   int Run();
 
   // Life cycle; called by signals and admin.
-  void StartDrain();        // SIGTERM: clients are asked to go, then the process leaves
-  void Quit();              // at once
+  void StartDrain();  // SIGTERM: clients are asked to go, then the process leaves
+  void Quit();        // at once
   void DrainListeners(bool inbound_only, bool graceful, bool skip_exit);
   void SetHealthCheckFailing(bool failing);
   void ReopenLogs();

@@ -12,7 +12,8 @@
 namespace remora::proxy {
 namespace {
 
-// How long nothing may be under way, and nobody new come, before a drain counts as done: three looks.
+// How long nothing may be under way, and nobody new come, before a drain counts as done: three
+// looks.
 constexpr int64_t kQuietIntervalMs = 500;
 constexpr int kQuietRounds = 3;
 
@@ -23,15 +24,20 @@ int Server::Run() {
                               [this] { draining_ ? Quit() : StartDrain(); },
                               [this] { ReopenLogs(); },
                           });
-  discovery_ = std::make_unique<DiscoveryWorld>(&loop_, view_.get(), files_.get(), cluster_world_.seed + 1);
+  discovery_ =
+      std::make_unique<DiscoveryWorld>(&loop_, view_.get(), files_.get(), cluster_world_.seed + 1);
   xds::Subscriptions::Hooks hooks;
   hooks.on_event = [this](const xds::UpdateEvent& event) { OnUpdateEvent(event); };
-  const auto control = stats_.MainScope<ControlPlaneStat>(stats_.Register("control_plane.", ControlPlaneStatSchema()));
-  hooks.on_connected = [control](bool connected) { control.Set(ControlPlaneStat::kConnectedState, connected ? 1 : 0); };
+  const auto control = stats_.MainScope<ControlPlaneStat>(
+      stats_.Register("control_plane.", ControlPlaneStatSchema()));
+  hooks.on_connected = [control](bool connected) {
+    control.Set(ControlPlaneStat::kConnectedState, connected ? 1 : 0);
+  };
   hooks.on_initialized = [this] { PublishSoon(); };
   hooks.log = [](const std::string& text) { REMORA_LOG(kWarning, "config", text); };
   for (const auto& worker : workers_) worker->Start();
-  subscriptions_ = std::make_unique<xds::Subscriptions>(bootstrap_, catalog_.get(), discovery_.get(), std::move(hooks),
+  subscriptions_ = std::make_unique<xds::Subscriptions>(bootstrap_, catalog_.get(),
+                                                        discovery_.get(), std::move(hooks),
                                                         options_.reject_unknown_dynamic_fields);
   subscriptions_->Start();
   REMORA_LOG(kInfo, "main", "starting main dispatch loop");
@@ -68,7 +74,8 @@ void Server::CheckQuiet() {
   loads_due_ = workers_.size();
   load_ = {};
   for (const auto& worker : workers_) {
-    worker->ReportLoad([this](WorkerLoad load) { mailbox_.Send([this, load] { OnWorkerLoad(load); }); });
+    worker->ReportLoad(
+        [this](WorkerLoad load) { mailbox_.Send([this, load] { OnWorkerLoad(load); }); });
   }
   quiet_timer_.StartMs(kQuietIntervalMs);
 }
@@ -101,8 +108,8 @@ void Server::DrainListeners(bool inbound_only, bool graceful, bool skip_exit) {
 
 void Server::OnUpdateEvent(const xds::UpdateEvent& event) {
   CountUpdate(event, *catalog_, stats_);
-  const std::string what =
-      absl::StrCat(std::string(xds::TypeOf(event.resource).short_name), event.name.empty() ? "" : " ", event.name);
+  const std::string what = absl::StrCat(std::string(xds::TypeOf(event.resource).short_name),
+                                        event.name.empty() ? "" : " ", event.name);
   switch (event.kind) {
     case xds::UpdateEvent::Kind::kRejected:
       REMORA_LOG(kWarning, "config", absl::StrCat(what, " update rejected: ", event.detail));

@@ -25,7 +25,10 @@ void Signals::Watch(int number) {
   uv_signal_init(loop_->uv(), watch);
   watch->data = this;
   uv_signal_start(
-      watch, [](uv_signal_t* handle, int signal_number) { static_cast<Signals*>(handle->data)->OnSignal(signal_number); },
+      watch,
+      [](uv_signal_t* handle, int signal_number) {
+        static_cast<Signals*>(handle->data)->OnSignal(signal_number);
+      },
       number);
   watched_.push_back(watch);
 }

@@ -42,7 +42,8 @@ TlsContexts::Resolved TlsContexts::Resolve(const xds::CommonTls& common) const {
   resolved.certificates = common.certificates;
   for (const xds::SecretRef& ref : common.certificate_refs) {
     const xds::Secret* secret = Find(ref.name);
-    const auto* certificate = secret == nullptr ? nullptr : std::get_if<xds::TlsCertificate>(&secret->value);
+    const auto* certificate =
+        secret == nullptr ? nullptr : std::get_if<xds::TlsCertificate>(&secret->value);
     if (certificate == nullptr) {
       resolved.complete = false;
       continue;
@@ -53,23 +54,26 @@ TlsContexts::Resolved TlsContexts::Resolve(const xds::CommonTls& common) const {
   resolved.validation = common.validation;
   if (!common.validation_ref) return resolved;
   const xds::Secret* secret = Find(common.validation_ref->name);
-  const auto* validation = secret == nullptr ? nullptr : std::get_if<xds::ValidationContext>(&secret->value);
+  const auto* validation =
+      secret == nullptr ? nullptr : std::get_if<xds::ValidationContext>(&secret->value);
   if (validation == nullptr) {
     resolved.complete = false;
     return resolved;
   }
-  resolved.validation = resolved.validation ? xds::MergeValidation(*resolved.validation, *validation) : *validation;
+  resolved.validation =
+      resolved.validation ? xds::MergeValidation(*resolved.validation, *validation) : *validation;
   AddIdentity(secret, &resolved.identity);
   return resolved;
 }
 
-absl::StatusOr<std::shared_ptr<const ServerTlsContext>> TlsContexts::ForServer(const xds::DownstreamTls& tls,
-                                                                               const std::string& stat_prefix) {
+absl::StatusOr<std::shared_ptr<const ServerTlsContext>> TlsContexts::ForServer(
+    const xds::DownstreamTls& tls, const std::string& stat_prefix) {
   Resolved resolved = Resolve(tls.common);
   std::optional<xds::SessionTicketKeys> tickets = tls.ticket_keys;
   if (tls.ticket_keys_ref) {
     const xds::Secret* secret = Find(tls.ticket_keys_ref->name);
-    const auto* keys = secret == nullptr ? nullptr : std::get_if<xds::SessionTicketKeys>(&secret->value);
+    const auto* keys =
+        secret == nullptr ? nullptr : std::get_if<xds::SessionTicketKeys>(&secret->value);
     if (keys == nullptr) return std::shared_ptr<const ServerTlsContext>();
     tickets = *keys;
     AddIdentity(secret, &resolved.identity);
@@ -78,22 +82,24 @@ absl::StatusOr<std::shared_ptr<const ServerTlsContext>> TlsContexts::ForServer(c
   const std::string key = absl::StrCat(stat_prefix, "|", tls.key, resolved.identity);
   std::weak_ptr<const ServerTlsContext>& slot = servers_[key];
   if (std::shared_ptr<const ServerTlsContext> held = slot.lock()) return held;
-  absl::StatusOr<std::shared_ptr<const ServerTlsContext>> made = ServerTlsContext::Make(
-      tls, {std::move(resolved.certificates), std::move(resolved.validation), std::move(tickets), stats_, stat_prefix});
+  absl::StatusOr<std::shared_ptr<const ServerTlsContext>> made =
+      ServerTlsContext::Make(tls, {std::move(resolved.certificates), std::move(resolved.validation),
+                                   std::move(tickets), stats_, stat_prefix});
   if (made.ok()) slot = *made;
   Sweep();
   return made;
 }
 
-absl::StatusOr<std::shared_ptr<const ClientTlsContext>> TlsContexts::ForClient(const xds::UpstreamTls& tls,
-                                                                               const std::string& stat_prefix) {
+absl::StatusOr<std::shared_ptr<const ClientTlsContext>> TlsContexts::ForClient(
+    const xds::UpstreamTls& tls, const std::string& stat_prefix) {
   Resolved resolved = Resolve(tls.common);
   if (!resolved.complete) return std::shared_ptr<const ClientTlsContext>();
   const std::string key = absl::StrCat(stat_prefix, "|", tls.key, resolved.identity);
   std::weak_ptr<const ClientTlsContext>& slot = clients_[key];
   if (std::shared_ptr<const ClientTlsContext> held = slot.lock()) return held;
-  absl::StatusOr<std::shared_ptr<const ClientTlsContext>> made = ClientTlsContext::Make(
-      tls, {std::move(resolved.certificates), std::move(resolved.validation), std::nullopt, stats_, stat_prefix});
+  absl::StatusOr<std::shared_ptr<const ClientTlsContext>> made =
+      ClientTlsContext::Make(tls, {std::move(resolved.certificates), std::move(resolved.validation),
+                                   std::nullopt, stats_, stat_prefix});
   if (made.ok()) slot = *made;
   Sweep();
   return made;
@@ -105,9 +111,13 @@ void TlsContexts::Sweep() {
   absl::erase_if(clients_, [](const auto& entry) { return entry.second.expired(); });
 }
 
-std::vector<std::shared_ptr<const ServerTlsContext>> TlsContexts::servers() const { return Alive(servers_); }
+std::vector<std::shared_ptr<const ServerTlsContext>> TlsContexts::servers() const {
+  return Alive(servers_);
+}
 
-std::vector<std::shared_ptr<const ClientTlsContext>> TlsContexts::clients() const { return Alive(clients_); }
+std::vector<std::shared_ptr<const ClientTlsContext>> TlsContexts::clients() const {
+  return Alive(clients_);
+}
 
 std::vector<ContextCertificates> TlsContexts::Certificates() const {
   std::vector<ContextCertificates> all;
@@ -120,11 +130,13 @@ uint64_t TlsContexts::DaysUntilFirstExpiry() const {
   int64_t first = INT64_MAX;
   for (const ContextCertificates& context : Certificates()) {
     for (const auto* list : {&context.trusted, &context.chain}) {
-      for (const CertificateFacts& certificate : *list) first = std::min(first, certificate.expires_s);
+      for (const CertificateFacts& certificate : *list)
+        first = std::min(first, certificate.expires_s);
     }
   }
   if (first == INT64_MAX) return UINT32_MAX;
-  return static_cast<uint64_t>(std::max<int64_t>(0, (first - absl::ToUnixSeconds(absl::Now())) / 86400));
+  return static_cast<uint64_t>(
+      std::max<int64_t>(0, (first - absl::ToUnixSeconds(absl::Now())) / 86400));
 }
 
 }  // namespace remora::proxy

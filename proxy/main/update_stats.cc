@@ -43,7 +43,8 @@ Prefixes PrefixesOf(const xds::UpdateEvent& event, const xds::Catalog& catalog) 
       for (const xds::Catalog::Status& status : catalog.Statuses(xds::ResourceKind::kCluster)) {
         if (status.resource == nullptr) continue;
         const auto& cluster = std::get<std::shared_ptr<const xds::Cluster>>(status.resource->value);
-        if (cluster->eds_service_name == event.name) out.insert(absl::StrCat("cluster.", cluster->stat_name(), "."));
+        if (cluster->eds_service_name == event.name)
+          out.insert(absl::StrCat("cluster.", cluster->stat_name(), "."));
       }
       return out;
     case xds::ResourceKind::kRouteTable:
@@ -51,7 +52,8 @@ Prefixes PrefixesOf(const xds::UpdateEvent& event, const xds::Catalog& catalog) 
   }
   for (const xds::Catalog::Status& status : catalog.Statuses(xds::ResourceKind::kListener)) {
     if (status.resource == nullptr) continue;
-    AddTablePrefixes(*std::get<std::shared_ptr<const xds::Listener>>(status.resource->value), event.name, &out);
+    AddTablePrefixes(*std::get<std::shared_ptr<const xds::Listener>>(status.resource->value),
+                     event.name, &out);
   }
   return out;
 }
@@ -63,7 +65,8 @@ void CountEndpoints(xds::UpdateEvent::Kind kind, const StatScope<ClusterStat>& s
   if (kind == xds::UpdateEvent::Kind::kFailure) scope.Add(ClusterStat::kUpdateFailure);
 }
 
-void CountIn(xds::UpdateEvent::Kind kind, const std::string& version, const StatScope<UpdateStat>& scope) {
+void CountIn(xds::UpdateEvent::Kind kind, const std::string& version,
+             const StatScope<UpdateStat>& scope) {
   switch (kind) {
     case xds::UpdateEvent::Kind::kAttempt:
       scope.Add(UpdateStat::kAttempt);
@@ -72,7 +75,8 @@ void CountIn(xds::UpdateEvent::Kind kind, const std::string& version, const Stat
       scope.Add(UpdateStat::kSuccess);
       scope.Add(UpdateStat::kConfigReload);
       scope.Set(UpdateStat::kUpdateTime, static_cast<uint64_t>(absl::ToUnixMillis(absl::Now())));
-      scope.Set(UpdateStat::kVersion, version.empty() ? 0 : XXH64(version.data(), version.size(), 0));
+      scope.Set(UpdateStat::kVersion,
+                version.empty() ? 0 : XXH64(version.data(), version.size(), 0));
       break;
     case xds::UpdateEvent::Kind::kRejected:
       scope.Add(UpdateStat::kRejected);
@@ -94,13 +98,17 @@ void CountUpdate(const xds::UpdateEvent& event, const xds::Catalog& catalog, Sta
   const bool endpoints = event.resource == xds::ResourceKind::kEndpoints;
   for (const std::string& prefix : PrefixesOf(event, catalog)) {
     if (endpoints) {
-      CountEndpoints(event.kind, stats.MainScope<ClusterStat>(stats.Register(prefix, ClusterStatSchema())));
-      const auto extra = stats.MainScope<EndpointUpdateStat>(stats.Register(prefix, EndpointUpdateStatSchema()));
+      CountEndpoints(event.kind,
+                     stats.MainScope<ClusterStat>(stats.Register(prefix, ClusterStatSchema())));
+      const auto extra =
+          stats.MainScope<EndpointUpdateStat>(stats.Register(prefix, EndpointUpdateStatSchema()));
       if (event.kind == xds::UpdateEvent::Kind::kRejected) extra.Add(EndpointUpdateStat::kRejected);
-      if (event.kind == xds::UpdateEvent::Kind::kFetchTimeout) extra.Add(EndpointUpdateStat::kInitFetchTimeout);
+      if (event.kind == xds::UpdateEvent::Kind::kFetchTimeout)
+        extra.Add(EndpointUpdateStat::kInitFetchTimeout);
       continue;
     }
-    CountIn(event.kind, event.version, stats.MainScope<UpdateStat>(stats.Register(prefix, UpdateStatSchema())));
+    CountIn(event.kind, event.version,
+            stats.MainScope<UpdateStat>(stats.Register(prefix, UpdateStatSchema())));
   }
 }
 

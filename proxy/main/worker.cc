@@ -25,7 +25,8 @@ Worker::~Worker() { Join(); }
 
 void Worker::Start() {
   thread_ = std::thread([this] { Run(); });
-  pthread_setname_np(thread_.native_handle(), absl::StrCat("wrk:worker_", input_.index).substr(0, 15).c_str());
+  pthread_setname_np(thread_.native_handle(),
+                     absl::StrCat("wrk:worker_", input_.index).substr(0, 15).c_str());
 }
 
 void Worker::Join() {
@@ -108,7 +109,8 @@ void Worker::StartDrain(Drain drain) {
 void Worker::StopListening(bool inbound_only) {
   mailbox_.Send([this, inbound_only] {
     for (const auto& listener : listeners_) {
-      const bool inbound = listener->listener().config->direction == xds::Listener::Direction::kInbound;
+      const bool inbound =
+          listener->listener().config->direction == xds::Listener::Direction::kInbound;
       if (!inbound_only || inbound) listener->StopAccepting();
     }
   });

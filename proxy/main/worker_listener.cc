@@ -7,7 +7,8 @@
 
 namespace remora::proxy {
 
-WorkerListener::WorkerListener(const ListenerWorld* world, std::shared_ptr<const ServedListener> listener)
+WorkerListener::WorkerListener(const ListenerWorld* world,
+                               std::shared_ptr<const ServedListener> listener)
     : world_(world),
       listener_(std::move(listener)),
       stats_(world->stats->Cells(*listener_->stats)),
@@ -26,8 +27,9 @@ void WorkerListener::StartAccepting() {
 }
 
 void WorkerListener::Accept(int descriptor, const Address& remote) {
-  auto connection = std::make_unique<Connection>(world_->loop, AdoptSocket(world_->loop, descriptor),
-                                                 MakeRawTransport(), listener_->config->per_connection_buffer_limit);
+  auto connection = std::make_unique<Connection>(
+      world_->loop, AdoptSocket(world_->loop, descriptor), MakeRawTransport(),
+      listener_->config->per_connection_buffer_limit);
   ConnectionInfo& info = connection->info();
   info.id = (*world_->next_connection_id)++;
   info.direct_remote = remote;
@@ -106,7 +108,8 @@ void WorkerListener::CloseAll() {
 
 size_t WorkerListener::open_exchanges() const {
   size_t open = 0;
-  for (const ServedConnection* at = first_; at != nullptr; at = at->next_) open += at->open_exchanges();
+  for (const ServedConnection* at = first_; at != nullptr; at = at->next_)
+    open += at->open_exchanges();
   return open;
 }
 

@@ -18,8 +18,8 @@ constexpr int64_t kRetryMs = 50;
 
 }  // namespace
 
-Acceptor::Acceptor(Loop* loop, std::shared_ptr<ListenGroup> group, size_t index, uint32_t most_per_turn,
-                   OnAccept on_accept)
+Acceptor::Acceptor(Loop* loop, std::shared_ptr<ListenGroup> group, size_t index,
+                   uint32_t most_per_turn, OnAccept on_accept)
     : loop_(loop),
       group_(std::move(group)),
       descriptor_(fcntl(group_->descriptor(index), F_DUPFD_CLOEXEC, 0)),
@@ -43,8 +43,9 @@ void Acceptor::Watch(bool on) {
     uv_poll_stop(poll_);
     return;
   }
-  uv_poll_start(poll_, UV_READABLE,
-                [](uv_poll_t* poll, int, int) { static_cast<Acceptor*>(poll->data)->AcceptSome(); });
+  uv_poll_start(poll_, UV_READABLE, [](uv_poll_t* poll, int, int) {
+    static_cast<Acceptor*>(poll->data)->AcceptSome();
+  });
 }
 
 void Acceptor::Pause() {
@@ -61,7 +62,8 @@ void Acceptor::AcceptSome() {
   for (uint32_t i = 0; i < most_per_turn_ && !paused_; ++i) {
     sockaddr_storage storage;
     socklen_t size = sizeof(storage);
-    const int fd = accept4(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    const int fd = accept4(descriptor_, reinterpret_cast<sockaddr*>(&storage), &size,
+                           SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
       if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
         Watch(false);

@@ -21,8 +21,8 @@ class ByteStreamEvents {
   virtual void OnReadable() = 0;
   // Also: a connect ended, one way or the other.
   virtual void OnWritable() = 0;
-  // While readable was not watched: the peer closed or broke the stream. Told once; unread bytes can
-  // still be read.
+  // While readable was not watched: the peer closed or broke the stream. Told once; unread bytes
+  // can still be read.
   virtual void OnPeerGone() {}
 
  protected:
@@ -38,7 +38,8 @@ class ByteStream {
 
   // Events from now on; nothing is watched yet.
   virtual void Attach(ByteStreamEvents* events) = 0;
-  // Level-triggered interest; the peer's close is watched for in any case. Changing it within a turn costs nothing until the turn ends.
+  // Level-triggered interest; the peer's close is watched for in any case. Changing it within a
+  // turn costs nothing until the turn ends.
   virtual void Watch(bool readable, bool writable) = 0;
 
   // A connect is under way; WatchWrite tells when it ended.

@@ -1,11 +1,11 @@
 #include "proxy/net/certificate.h"
 
+#include <netinet/in.h>
 #include <openssl/bio.h>
 #include <openssl/bytestring.h>
 #include <openssl/digest.h>
 #include <openssl/err.h>
 #include <openssl/mem.h>
-#include <netinet/in.h>
 #include <openssl/nid.h>
 #include <openssl/obj.h>
 #include <openssl/pem.h>
@@ -92,7 +92,9 @@ int64_t Seconds(const ASN1_TIME* time) {
   return ASN1_TIME_to_posix(time, &seconds) ? seconds : 0;
 }
 
-std::string Where(const xds::DataSource& source) { return source.file.empty() ? "<inline>" : source.file; }
+std::string Where(const xds::DataSource& source) {
+  return source.file.empty() ? "<inline>" : source.file;
+}
 
 int GivePassword(char* out, int size, int /*writing*/, void* password) {
   const auto& text = *static_cast<const std::string*>(password);
@@ -103,8 +105,8 @@ int GivePassword(char* out, int size, int /*writing*/, void* password) {
 
 absl::Status LoadFailure(absl::string_view what, const std::string& where) {
   const std::string cause = DrainErrors();
-  return absl::InvalidArgumentError(
-      absl::StrCat("Failed to load ", what, " from ", where, cause.empty() ? "" : ", Cause: ", cause));
+  return absl::InvalidArgumentError(absl::StrCat("Failed to load ", what, " from ", where,
+                                                 cause.empty() ? "" : ", Cause: ", cause));
 }
 
 struct ChainAndKey {
@@ -119,7 +121,8 @@ absl::StatusOr<ChainAndKey> ReadPkcs12(const xds::TlsCertificate& certificate) {
            certificate.pkcs12.bytes.size());
   bssl::UniquePtr<STACK_OF(X509)> chain(sk_X509_new_null());
   EVP_PKEY* key = nullptr;
-  const bool read = PKCS12_get_key_and_certs(&key, chain.get(), &input, certificate.password.bytes.c_str());
+  const bool read =
+      PKCS12_get_key_and_certs(&key, chain.get(), &input, certificate.password.bytes.c_str());
   out.key.reset(key);
   if (!read || key == nullptr || sk_X509_num(chain.get()) == 0) {
     return LoadFailure("pkcs12", Where(certificate.pkcs12));
@@ -137,7 +140,8 @@ absl::StatusOr<ChainAndKey> ReadChainAndKey(const xds::TlsCertificate& certifica
   if (certificate.pkcs12.set) return ReadPkcs12(certificate);
   ChainAndKey out;
   out.chain = ReadPem(certificate.certificate_chain.bytes);
-  if (out.chain.empty()) return LoadFailure("certificate chain", Where(certificate.certificate_chain));
+  if (out.chain.empty())
+    return LoadFailure("certificate chain", Where(certificate.certificate_chain));
   const std::string& pem = certificate.private_key.bytes;
   bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<ossl_ssize_t>(pem.size())));
   std::string password = certificate.password.bytes;
@@ -150,9 +154,10 @@ absl::Status CheckKey(const ChainAndKey& pair, const std::string& where) {
   const bssl::UniquePtr<EVP_PKEY> leaf_key(X509_get_pubkey(pair.chain[0].get()));
   if (leaf_key == nullptr || EVP_PKEY_cmp(leaf_key.get(), pair.key.get()) != 1) {
     ERR_clear_error();
-    return absl::InvalidArgumentError(absl::StrCat("Failed to load private key from ", where,
-                                                   ", Cause: error:0b000074:X.509 certificate routines:"
-                                                   "OPENSSL_internal:KEY_VALUES_MISMATCH"));
+    return absl::InvalidArgumentError(
+        absl::StrCat("Failed to load private key from ", where,
+                     ", Cause: error:0b000074:X.509 certificate routines:"
+                     "OPENSSL_internal:KEY_VALUES_MISMATCH"));
   }
   const int kind = EVP_PKEY_id(leaf_key.get());
   if (kind == EVP_PKEY_RSA && EVP_PKEY_bits(leaf_key.get()) < 2048) {
@@ -162,7 +167,8 @@ absl::Status CheckKey(const ChainAndKey& pair, const std::string& where) {
   }
   if (kind != EVP_PKEY_RSA && kind != EVP_PKEY_EC && kind != EVP_PKEY_ED25519) {
     return absl::InvalidArgumentError(
-        absl::StrCat("Failed to load certificate chain from ", where, ", only RSA and ECDSA certificates are supported"));
+        absl::StrCat("Failed to load certificate chain from ", where,
+                     ", only RSA and ECDSA certificates are supported"));
   }
   return absl::OkStatus();
 }
@@ -208,20 +214,31 @@ std::string DrainErrors() {
 
 SubjectNames NamesOf(X509* certificate) {
   SubjectNames names;
-  const bssl::UniquePtr<GENERAL_NAMES> all(
-      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
+  const bssl::UniquePtr<GENERAL_NAMES> all(static_cast<GENERAL_NAMES*>(
+      X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr)));
   if (all == nullptr) {
     ERR_clear_error();
     return names;
   }
   for (const GENERAL_NAME* name : all.get()) {
     switch (name->type) {
-      case GEN_URI: names.uri.push_back(StringOf(name->d.uniformResourceIdentifier)); break;
-      case GEN_DNS: names.dns.push_back(StringOf(name->d.dNSName)); break;
-      case GEN_EMAIL: names.email.push_back(StringOf(name->d.rfc822Name)); break;
-      case GEN_IPADD: names.ip.push_back(IpText(name->d.iPAddress)); break;
-      case GEN_OTHERNAME: AddOtherName(name, &names); break;
-      default: break;
+      case GEN_URI:
+        names.uri.push_back(StringOf(name->d.uniformResourceIdentifier));
+        break;
+      case GEN_DNS:
+        names.dns.push_back(StringOf(name->d.dNSName));
+        break;
+      case GEN_EMAIL:
+        names.email.push_back(StringOf(name->d.rfc822Name));
+        break;
+      case GEN_IPADD:
+        names.ip.push_back(IpText(name->d.iPAddress));
+        break;
+      case GEN_OTHERNAME:
+        AddOtherName(name, &names);
+        break;
+      default:
+        break;
     }
   }
   return names;
@@ -266,7 +283,8 @@ CertificateFacts FactsOf(X509* certificate, const xds::DataSource& source) {
   const SubjectNames names = NamesOf(certificate);
   for (const std::string& name : names.dns) facts.subject_alt_names.emplace_back(Kind::kDns, name);
   for (const std::string& name : names.uri) facts.subject_alt_names.emplace_back(Kind::kUri, name);
-  for (const std::string& name : names.ip) facts.subject_alt_names.emplace_back(Kind::kIpAddress, name);
+  for (const std::string& name : names.ip)
+    facts.subject_alt_names.emplace_back(Kind::kIpAddress, name);
   facts.valid_from_s = ValidFrom(certificate);
   facts.expires_s = ValidUntil(certificate);
   return facts;
@@ -274,7 +292,8 @@ CertificateFacts FactsOf(X509* certificate, const xds::DataSource& source) {
 
 std::vector<bssl::UniquePtr<X509>> ReadPem(const std::string& pem) {
   std::vector<bssl::UniquePtr<X509>> out;
-  const bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<ossl_ssize_t>(pem.size())));
+  const bssl::UniquePtr<BIO> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<ossl_ssize_t>(pem.size())));
   while (true) {
     bssl::UniquePtr<X509> next(PEM_read_bio_X509_AUX(bio.get(), nullptr, nullptr, nullptr));
     if (next == nullptr) break;
@@ -296,7 +315,8 @@ bool DnsNameCovers(absl::string_view pattern, absl::string_view name) {
   pattern.remove_prefix(1);
   const size_t dot = name.find('.');
   // A star alone over a top level domain stands for nothing.
-  if (dot == absl::string_view::npos || dot == 0 || pattern.find('.', 1) == absl::string_view::npos) return false;
+  if (dot == absl::string_view::npos || dot == 0 || pattern.find('.', 1) == absl::string_view::npos)
+    return false;
   return absl::EqualsIgnoreCase(pattern, name.substr(dot));
 }
 
@@ -306,7 +326,8 @@ absl::StatusOr<Identity> LoadIdentity(const xds::TlsCertificate& certificate) {
   if (!pair.ok()) return pair.status();
   const xds::DataSource& chain_source =
       certificate.pkcs12.set ? certificate.pkcs12 : certificate.certificate_chain;
-  absl::Status status = CheckKey(*pair, Where(certificate.pkcs12.set ? certificate.pkcs12 : certificate.private_key));
+  absl::Status status =
+      CheckKey(*pair, Where(certificate.pkcs12.set ? certificate.pkcs12 : certificate.private_key));
   if (!status.ok()) return status;
   Identity identity;
   identity.credential.reset(SSL_CREDENTIAL_new_x509());

@@ -37,15 +37,15 @@ std::string SerialOf(X509* certificate);   // lower-case hex
 std::string FingerprintSha256(X509* certificate);
 std::string FingerprintSha1(X509* certificate);
 std::string PemOf(X509* certificate);
-int64_t ValidFrom(X509* certificate);   // seconds since the epoch
+int64_t ValidFrom(X509* certificate);  // seconds since the epoch
 int64_t ValidUntil(X509* certificate);
 CertificateFacts FactsOf(X509* certificate, const xds::DataSource& source);
 
 // Every certificate of a PEM text; none when it holds no certificate at all or a broken one.
 std::vector<bssl::UniquePtr<X509>> ReadPem(const std::string& pem);
 
-// The name of a certificate, which may begin with "*.", covers `name` (RFC 6125: the wildcard stands
-// for one whole label). Case does not matter.
+// The name of a certificate, which may begin with "*.", covers `name` (RFC 6125: the wildcard
+// stands for one whole label). Case does not matter.
 bool DnsNameCovers(absl::string_view pattern, absl::string_view name);
 
 // A certificate of our own: chain, key and what is stapled to it.

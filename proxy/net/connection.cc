@@ -13,13 +13,14 @@ constexpr size_t kReadWish = 256 * 1024;
 
 }  // namespace
 
-Connection::Connection(Loop* loop, std::unique_ptr<ByteStream> stream, std::unique_ptr<Transport> transport,
-                       size_t buffer_limit)
+Connection::Connection(Loop* loop, std::unique_ptr<ByteStream> stream,
+                       std::unique_ptr<Transport> transport, size_t buffer_limit)
     : loop_(loop),
       stream_(std::move(stream)),
       transport_(std::move(transport)),
       linger_timer_(
-          &loop->timers(), [](void* self) { static_cast<Connection*>(self)->End(CloseKind::kLocal, false); }, this),
+          &loop->timers(),
+          [](void* self) { static_cast<Connection*>(self)->End(CloseKind::kLocal, false); }, this),
       buffer_limit_(buffer_limit),
       raw_(transport_->is_raw()) {
   stream_->Attach(this);
@@ -99,7 +100,8 @@ void Connection::NoteHandshake() {
   handshake_seen_ = true;
   if (!raw_) {
     info_.tls = transport_->facts();
-    if (info_.tls != nullptr && info_.requested_server_name.empty()) info_.requested_server_name = info_.tls->sni;
+    if (info_.tls != nullptr && info_.requested_server_name.empty())
+      info_.requested_server_name = info_.tls->sni;
     info_.handshake_done_ns = loop_->now_ns();
   }
   events_->OnConnected();
@@ -347,7 +349,8 @@ void Connection::Close(bool reset) {
 
 void Connection::Fail(int /*error*/) {
   if (info_.transport_failure_reason.empty()) {
-    info_.transport_failure_reason = failure_text_.empty() ? transport_->failure_reason() : failure_text_;
+    info_.transport_failure_reason =
+        failure_text_.empty() ? transport_->failure_reason() : failure_text_;
   }
   End(lingering_ ? CloseKind::kLocal : CloseKind::kRemote, true);
 }

@@ -17,8 +17,8 @@
 namespace remora::proxy {
 
 enum class CloseKind : uint8_t {
-  kRemote,    // the peer closed (after its last byte was delivered) or reset
-  kLocal,     // Close() was called
+  kRemote,  // the peer closed (after its last byte was delivered) or reset
+  kLocal,   // Close() was called
 };
 
 // What the user of a connection hears. Each call may Close() or bury the connection.
@@ -27,15 +27,16 @@ class ConnectionEvents {
   // The transport handshake ended (or, without one, the socket is connected).
   virtual void OnConnected() = 0;
   // New bytes are in connection.input(). `eof`: the peer will send no more (half-close), all bytes
-  // are in input(). Called once more with eof when it arrives alone. Not called while reading is paused.
+  // are in input(). Called once more with eof when it arrives alone. Not called while reading is
+  // paused.
   virtual void OnData(bool eof) = 0;
   // unsent() rose above the high watermark / fell below the low one (half of it).
   virtual void OnOutputBlocked() = 0;
   virtual void OnOutputDrained() = 0;
   // Everything given to output() is in the kernel.
   virtual void OnOutputEmpty() {}
-  // The peer closed its sending side (or all of the stream) while reading was paused: an OnData with
-  // eof will follow once reading goes on. A reset is told by OnClosed instead. At most once.
+  // The peer closed its sending side (or all of the stream) while reading was paused: an OnData
+  // with eof will follow once reading goes on. A reset is told by OnClosed instead. At most once.
   virtual void OnPeerGone() {}
   // The connection is over; the last call. `reset`: it ended by an error (RST, failed write, failed
   // handshake), not by an orderly close.
@@ -60,8 +61,8 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   ~Connection() override;
 
   // Starts reading (and the handshake); events come in later turns only. May be called again by the
-  // next user of a connection (listener filters hand it on): OnConnected and what input() holds come
-  // anew.
+  // next user of a connection (listener filters hand it on): OnConnected and what input() holds
+  // come anew.
   void Start(ConnectionEvents* events);
   // Dresses the connection otherwise; before a Start(). Bytes in input() then are wire bytes.
   void SetTransport(std::unique_ptr<Transport> transport);
@@ -75,7 +76,8 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
 
   // Decrypted bytes not yet taken by the user.
   Body& input() { return input_; }
-  // Where the user appends; call Flush() after it (cheap: queues one write for the end of the turn).
+  // Where the user appends; call Flush() after it (cheap: queues one write for the end of the
+  // turn).
   Body& output() { return output_; }
   void Flush();
   // Bytes appended and not yet in the kernel, ciphertext included.
@@ -148,14 +150,14 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   uint8_t paused_ = 0;
   std::string failure_text_;  // of a connect that failed
   bool raw_;
-  bool begun_ = false;            // the transport was started
+  bool begun_ = false;  // the transport was started
   bool started_ = false;
-  bool connected_wire_ = false;   // the byte stream stands
-  bool handshake_seen_ = false;   // OnConnected was called
-  bool read_eof_ = false;         // no more will come
+  bool connected_wire_ = false;  // the byte stream stands
+  bool handshake_seen_ = false;  // OnConnected was called
+  bool read_eof_ = false;        // no more will come
   bool eof_told_ = false;
   bool redeliver_ = false;
-  bool deliver_due_ = false;      // bytes arrived that the user was not told of (paused)
+  bool deliver_due_ = false;  // bytes arrived that the user was not told of (paused)
   bool want_write_ = false;
   bool blocked_ = false;
   bool close_write_ = false;

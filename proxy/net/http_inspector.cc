@@ -12,7 +12,8 @@ constexpr size_t kMostLine = 64 * 1024;
 constexpr size_t kMostMethod = 64;
 
 bool IsMethodChar(char c) {
-  return absl::ascii_isalnum(c) || absl::string_view("!#$%&'*+-.^_`|~").find(c) != absl::string_view::npos;
+  return absl::ascii_isalnum(c) ||
+         absl::string_view("!#$%&'*+-.^_`|~").find(c) != absl::string_view::npos;
 }
 
 }  // namespace
@@ -29,7 +30,8 @@ HttpGuess GuessHttp(absl::string_view bytes) {
     return HttpGuess::kNotHttp;
   }
   const size_t end = bytes.find('\n');
-  if (end == absl::string_view::npos) return bytes.size() > kMostLine ? HttpGuess::kNotHttp : HttpGuess::kNeedMore;
+  if (end == absl::string_view::npos)
+    return bytes.size() > kMostLine ? HttpGuess::kNotHttp : HttpGuess::kNeedMore;
   absl::string_view line = bytes.substr(0, end);
   if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
   if (absl::EndsWith(line, " HTTP/1.1")) return HttpGuess::kHttp11;

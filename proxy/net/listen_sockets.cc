@@ -16,7 +16,8 @@ namespace remora::proxy {
 namespace {
 
 absl::Status BindError(const Address& address, int error) {
-  return absl::UnavailableError(absl::StrCat("cannot bind '", address.ToString(), "': ", strerror(error)));
+  return absl::UnavailableError(
+      absl::StrCat("cannot bind '", address.ToString(), "': ", strerror(error)));
 }
 
 bool SetOption(int fd, int level, int name, int value) {
@@ -28,8 +29,8 @@ absl::Status Apply(int fd, const ListenOptions& options, ListenOptions::Option::
     if (option.when != when) continue;
     if (setsockopt(fd, option.level, option.name, option.value.data(),
                    static_cast<socklen_t>(option.value.size())) != 0) {
-      return absl::InternalError(absl::StrCat("cannot set socket option ", option.level, "/", option.name, ": ",
-                                              strerror(errno)));
+      return absl::InternalError(absl::StrCat("cannot set socket option ", option.level, "/",
+                                              option.name, ": ", strerror(errno)));
     }
   }
   return absl::OkStatus();
@@ -51,7 +52,8 @@ absl::Status Prepare(int fd, const Address& address, const ListenOptions& option
 }
 
 absl::StatusOr<int> BindOne(const Address& address, const ListenOptions& options) {
-  const int fd = socket(address.sockaddr_ptr()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd =
+      socket(address.sockaddr_ptr()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return BindError(address, errno);
   absl::Status status = Prepare(fd, address, options);
   if (status.ok() && bind(fd, address.sockaddr_ptr(), address.sockaddr_size()) != 0) {
@@ -74,8 +76,9 @@ Address BoundAddress(int fd) {
 
 // Different sockets of one address need the same way of sharing it.
 std::string Key(const Address& address, const ListenOptions& options) {
-  return absl::StrCat(address.ToString(), options.reuse_port ? "|r" : "|s", options.transparent ? "t" : "",
-                      options.freebind ? "f" : "", options.ipv4_compat ? "c" : "");
+  return absl::StrCat(address.ToString(), options.reuse_port ? "|r" : "|s",
+                      options.transparent ? "t" : "", options.freebind ? "f" : "",
+                      options.ipv4_compat ? "c" : "");
 }
 
 }  // namespace
@@ -88,8 +91,10 @@ ListenGroup::~ListenGroup() {
 absl::Status ListenGroup::Listen() {
   if (listening_) return absl::OkStatus();
   for (int fd : descriptors_) {
-    if (options_.fast_open_queue >= 0) SetOption(fd, IPPROTO_TCP, TCP_FASTOPEN, options_.fast_open_queue);
-    if (listen(fd, options_.backlog > 0 ? options_.backlog : SOMAXCONN) != 0) return BindError(address_, errno);
+    if (options_.fast_open_queue >= 0)
+      SetOption(fd, IPPROTO_TCP, TCP_FASTOPEN, options_.fast_open_queue);
+    if (listen(fd, options_.backlog > 0 ? options_.backlog : SOMAXCONN) != 0)
+      return BindError(address_, errno);
     absl::Status status = Apply(fd, options_, ListenOptions::Option::When::kListening);
     if (!status.ok()) return status;
   }
@@ -124,7 +129,8 @@ absl::StatusOr<std::shared_ptr<ListenGroup>> ListenSockets::Bind(const Address& 
   group->address_ = pipe ? address : BoundAddress(*first);
   if (named) {
     group->unlink_path_ = path;
-    if (options.pipe_mode != 0 && chmod(path.c_str(), options.pipe_mode) != 0) return BindError(address, errno);
+    if (options.pipe_mode != 0 && chmod(path.c_str(), options.pipe_mode) != 0)
+      return BindError(address, errno);
   }
   const size_t count = !pipe && options.reuse_port ? std::max<size_t>(1, workers_) : 1;
   while (group->descriptors_.size() < count) {

@@ -66,7 +66,8 @@ class ListenSockets {
   explicit ListenSockets(size_t workers) : workers_(workers) {}
 
   // The group for an address, made or (while somebody holds it) found. Errors as Envoy words them.
-  absl::StatusOr<std::shared_ptr<ListenGroup>> Bind(const Address& address, const ListenOptions& options);
+  absl::StatusOr<std::shared_ptr<ListenGroup>> Bind(const Address& address,
+                                                    const ListenOptions& options);
 
  private:
   size_t workers_;

@@ -31,23 +31,34 @@ ListenerFilterRun::Result ListenerFilterRun::Run(Connection& connection) {
   return Result::kDone;
 }
 
-ListenerFilterRun::Result ListenerFilterRun::RunOne(const xds::ListenerFilter& filter, Connection& connection) {
+ListenerFilterRun::Result ListenerFilterRun::RunOne(const xds::ListenerFilter& filter,
+                                                    Connection& connection) {
   switch (filter.kind) {
-    case xds::ListenerFilter::Kind::kTlsInspector: return InspectTls(filter, connection);
-    case xds::ListenerFilter::Kind::kHttpInspector: return InspectHttp(connection);
-    case xds::ListenerFilter::Kind::kOriginalDst: return RestoreDestination(connection);
-    case xds::ListenerFilter::Kind::kProxyProtocol: return ReadProxyHeader(filter, connection);
-    case xds::ListenerFilter::Kind::kOther: return Result::kDone;  // refused with the listener
+    case xds::ListenerFilter::Kind::kTlsInspector:
+      return InspectTls(filter, connection);
+    case xds::ListenerFilter::Kind::kHttpInspector:
+      return InspectHttp(connection);
+    case xds::ListenerFilter::Kind::kOriginalDst:
+      return RestoreDestination(connection);
+    case xds::ListenerFilter::Kind::kProxyProtocol:
+      return ReadProxyHeader(filter, connection);
+    case xds::ListenerFilter::Kind::kOther:
+      return Result::kDone;  // refused with the listener
   }
   return Result::kReject;
 }
 
-ListenerFilterRun::Result ListenerFilterRun::InspectTls(const xds::ListenerFilter& filter, Connection& connection) {
+ListenerFilterRun::Result ListenerFilterRun::InspectTls(const xds::ListenerFilter& filter,
+                                                        Connection& connection) {
   switch (ParseClientHello(AllOf(connection.input()), filter.max_client_hello_size, &hello_)) {
-    case HelloResult::kNeedMore: return Result::kNeedMore;
-    case HelloResult::kTooLarge: return Result::kReject;
-    case HelloResult::kNotTls: return Result::kDone;
-    case HelloResult::kTls: break;
+    case HelloResult::kNeedMore:
+      return Result::kNeedMore;
+    case HelloResult::kTooLarge:
+      return Result::kReject;
+    case HelloResult::kNotTls:
+      return Result::kDone;
+    case HelloResult::kTls:
+      break;
   }
   transport_protocol_ = kTls;
   connection.info().requested_server_name = hello_.server_name;
@@ -58,11 +69,19 @@ ListenerFilterRun::Result ListenerFilterRun::InspectTls(const xds::ListenerFilte
 ListenerFilterRun::Result ListenerFilterRun::InspectHttp(Connection& connection) {
   if (transport_protocol_ == kTls) return Result::kDone;
   switch (GuessHttp(AllOf(connection.input()))) {
-    case HttpGuess::kNeedMore: return Result::kNeedMore;
-    case HttpGuess::kNotHttp: break;
-    case HttpGuess::kHttp10: application_protocols_.assign(1, "http/1.0"); break;
-    case HttpGuess::kHttp11: application_protocols_.assign(1, "http/1.1"); break;
-    case HttpGuess::kHttp2: application_protocols_.assign(1, "h2c"); break;
+    case HttpGuess::kNeedMore:
+      return Result::kNeedMore;
+    case HttpGuess::kNotHttp:
+      break;
+    case HttpGuess::kHttp10:
+      application_protocols_.assign(1, "http/1.0");
+      break;
+    case HttpGuess::kHttp11:
+      application_protocols_.assign(1, "http/1.1");
+      break;
+    case HttpGuess::kHttp2:
+      application_protocols_.assign(1, "h2c");
+      break;
   }
   return Result::kDone;
 }
@@ -71,14 +90,18 @@ ListenerFilterRun::Result ListenerFilterRun::ReadProxyHeader(const xds::Listener
                                                              Connection& connection) {
   auto header = std::make_unique<ProxyHeader>();
   switch (ParseProxyHeader(AllOf(connection.input()), header.get())) {
-    case ProxyHeaderResult::kNeedMore: return Result::kNeedMore;
-    case ProxyHeaderResult::kBroken: return Result::kReject;
+    case ProxyHeaderResult::kNeedMore:
+      return Result::kNeedMore;
+    case ProxyHeaderResult::kBroken:
+      return Result::kReject;
     case ProxyHeaderResult::kNone:
       return filter.allow_without_proxy_protocol ? Result::kDone : Result::kReject;
-    case ProxyHeaderResult::kHeader: break;
+    case ProxyHeaderResult::kHeader:
+      break;
   }
   if (header->version == 1 ? !filter.allow_v1 : !filter.allow_v2) {
-    // Where nobody is asked for a header, one of a version that is switched off is the stream's own.
+    // Where nobody is asked for a header, one of a version that is switched off is the stream's
+    // own.
     return filter.allow_without_proxy_protocol ? Result::kDone : Result::kReject;
   }
   connection.input().Consume(header->size);
@@ -96,7 +119,8 @@ ListenerFilterRun::Result ListenerFilterRun::RestoreDestination(Connection& conn
   const int level = connection.info().local.kind() == Address::Kind::kIpv4 ? SOL_IP : SOL_IPV6;
   sockaddr_storage storage;
   socklen_t size = sizeof(storage);
-  if (getsockopt(descriptor, level, kOriginalDestination, &storage, &size) != 0) return Result::kDone;
+  if (getsockopt(descriptor, level, kOriginalDestination, &storage, &size) != 0)
+    return Result::kDone;
   const Address meant = Address::FromSockaddr(reinterpret_cast<sockaddr*>(&storage), size);
   if (meant.is_ip()) connection.info().local = meant;
   return Result::kDone;

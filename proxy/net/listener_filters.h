@@ -40,7 +40,9 @@ class ListenerFilterRun {
   // "tls", or "" when nobody found out.
   absl::string_view transport_protocol() const { return transport_protocol_; }
   // What the ClientHello offers, or what http_inspector recognised.
-  absl::Span<const absl::string_view> application_protocols() const { return application_protocols_; }
+  absl::Span<const absl::string_view> application_protocols() const {
+    return application_protocols_;
+  }
   // Of the PROXY protocol's header, when there was one.
   const ProxyHeader* proxy_header() const { return proxy_.get(); }
 

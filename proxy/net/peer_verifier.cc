@@ -19,15 +19,15 @@
 namespace remora::proxy {
 
 struct PeerVerifier::Trust {
-  bssl::UniquePtr<X509_STORE> store;                                         // null without a trusted CA
+  bssl::UniquePtr<X509_STORE> store;  // null without a trusted CA
   absl::flat_hash_map<std::string, bssl::UniquePtr<X509_STORE>> by_domain;  // SPIFFE
   std::vector<bssl::UniquePtr<X509>> cas;
 };
 
 namespace {
 
-absl::Status AddCas(const xds::DataSource& source, X509_STORE* store, std::vector<bssl::UniquePtr<X509>>* cas,
-                    std::vector<CertificateFacts>* facts) {
+absl::Status AddCas(const xds::DataSource& source, X509_STORE* store,
+                    std::vector<bssl::UniquePtr<X509>>* cas, std::vector<CertificateFacts>* facts) {
   std::vector<bssl::UniquePtr<X509>> found = ReadPem(source.bytes);
   if (found.empty()) {
     return absl::InvalidArgumentError(absl::StrCat("Failed to load trusted CA certificates from ",
@@ -44,20 +44,23 @@ absl::Status AddCas(const xds::DataSource& source, X509_STORE* store, std::vecto
 absl::Status AddCrls(const xds::ValidationContext& settings, X509_STORE* store) {
   if (!settings.crl.set) return absl::OkStatus();
   const std::string& pem = settings.crl.bytes;
-  const bssl::UniquePtr<BIO> bio(BIO_new_mem_buf(pem.data(), static_cast<ossl_ssize_t>(pem.size())));
+  const bssl::UniquePtr<BIO> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<ossl_ssize_t>(pem.size())));
   size_t count = 0;
   while (true) {
-    const bssl::UniquePtr<X509_CRL> crl(PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
+    const bssl::UniquePtr<X509_CRL> crl(
+        PEM_read_bio_X509_CRL(bio.get(), nullptr, nullptr, nullptr));
     if (crl == nullptr) break;
     X509_STORE_add_crl(store, crl.get());
     ++count;
   }
   ERR_clear_error();
   if (count == 0) {
-    return absl::InvalidArgumentError(absl::StrCat("Failed to load CRL from ",
-                                                   settings.crl.file.empty() ? "<inline>" : settings.crl.file));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "Failed to load CRL from ", settings.crl.file.empty() ? "<inline>" : settings.crl.file));
   }
-  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK | (settings.only_verify_leaf_crl ? 0 : X509_V_FLAG_CRL_CHECK_ALL));
+  X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK |
+                                  (settings.only_verify_leaf_crl ? 0 : X509_V_FLAG_CRL_CHECK_ALL));
   return absl::OkStatus();
 }
 
@@ -98,7 +101,8 @@ bool MaySign(X509* leaf) {
 
 bool DnsMatches(const StringMatcher& matcher, const std::vector<std::string>& names) {
   for (const std::string& name : names) {
-    if (matcher.kind() == StringMatcher::Kind::kExact ? DnsNameCovers(name, matcher.pattern()) : matcher.Match(name)) {
+    if (matcher.kind() == StringMatcher::Kind::kExact ? DnsNameCovers(name, matcher.pattern())
+                                                      : matcher.Match(name)) {
       return true;
     }
   }
@@ -106,7 +110,8 @@ bool DnsMatches(const StringMatcher& matcher, const std::vector<std::string>& na
 }
 
 bool AnyMatches(const StringMatcher& matcher, const std::vector<std::string>& names) {
-  return std::any_of(names.begin(), names.end(), [&](const std::string& name) { return matcher.Match(name); });
+  return std::any_of(names.begin(), names.end(),
+                     [&](const std::string& name) { return matcher.Match(name); });
 }
 
 bool SanMatches(const xds::SanMatcher& san, const SubjectNames& names) {
@@ -115,14 +120,19 @@ bool SanMatches(const xds::SanMatcher& san, const SubjectNames& names) {
            AnyMatches(san.matcher, names.ip) || AnyMatches(san.matcher, names.email);
   }
   switch (*san.type) {
-    case xds::SanType::kDns: return DnsMatches(san.matcher, names.dns);
-    case xds::SanType::kUri: return AnyMatches(san.matcher, names.uri);
-    case xds::SanType::kIp: return AnyMatches(san.matcher, names.ip);
-    case xds::SanType::kEmail: return AnyMatches(san.matcher, names.email);
+    case xds::SanType::kDns:
+      return DnsMatches(san.matcher, names.dns);
+    case xds::SanType::kUri:
+      return AnyMatches(san.matcher, names.uri);
+    case xds::SanType::kIp:
+      return AnyMatches(san.matcher, names.ip);
+    case xds::SanType::kEmail:
+      return AnyMatches(san.matcher, names.email);
     case xds::SanType::kOther:
-      return std::any_of(names.other.begin(), names.other.end(), [&](const SubjectNames::OtherName& name) {
-        return name.oid == san.oid && san.matcher.Match(name.value);
-      });
+      return std::any_of(names.other.begin(), names.other.end(),
+                         [&](const SubjectNames::OtherName& name) {
+                           return name.oid == san.oid && san.matcher.Match(name.value);
+                         });
   }
   return false;
 }
@@ -139,9 +149,10 @@ std::string FingerprintOf(const xds::ValidationContext& settings) {
   AddToFingerprint(&sha, settings.trusted_ca.bytes);
   AddToFingerprint(&sha, settings.crl.bytes);
   for (const xds::SanMatcher& san : settings.san_matchers) {
-    AddToFingerprint(&sha, absl::StrCat(san.type ? static_cast<int>(*san.type) : -1, "/",
-                                        static_cast<int>(san.matcher.kind()), "/", san.matcher.ignore_case(), "/",
-                                        san.oid, "/", san.matcher.pattern()));
+    AddToFingerprint(
+        &sha, absl::StrCat(san.type ? static_cast<int>(*san.type) : -1, "/",
+                           static_cast<int>(san.matcher.kind()), "/", san.matcher.ignore_case(),
+                           "/", san.oid, "/", san.matcher.pattern()));
   }
   for (const std::string& hash : settings.certificate_hashes) AddToFingerprint(&sha, hash);
   AddToFingerprint(&sha, "spki");
@@ -150,8 +161,9 @@ std::string FingerprintOf(const xds::ValidationContext& settings) {
     AddToFingerprint(&sha, domain.name);
     AddToFingerprint(&sha, domain.bundle.bytes);
   }
-  AddToFingerprint(&sha, absl::StrCat(settings.system_roots, settings.only_verify_leaf_crl, settings.allow_expired,
-                                      settings.accept_untrusted, settings.max_verify_depth.value_or(100)));
+  AddToFingerprint(&sha, absl::StrCat(settings.system_roots, settings.only_verify_leaf_crl,
+                                      settings.allow_expired, settings.accept_untrusted,
+                                      settings.max_verify_depth.value_or(100)));
   uint8_t digest[SHA256_DIGEST_LENGTH];
   SHA256_Final(digest, &sha);
   return std::string(reinterpret_cast<char*>(digest), sizeof(digest));
@@ -189,7 +201,8 @@ absl::Status PeerVerifier::Prepare(const xds::ValidationContext& validation) {
   if (has_ca || validation.system_roots) {
     trust_->store = NewStore();
     if (has_ca) {
-      absl::Status status = AddCas(validation.trusted_ca, trust_->store.get(), &trust_->cas, &trusted_);
+      absl::Status status =
+          AddCas(validation.trusted_ca, trust_->store.get(), &trust_->cas, &trusted_);
       if (!status.ok()) return status;
     }
     if (validation.system_roots) X509_STORE_set_default_paths(trust_->store.get());
@@ -200,9 +213,10 @@ absl::Status PeerVerifier::Prepare(const xds::ValidationContext& validation) {
 }
 
 bool PeerVerifier::asks() const {
-  return has_validation_ && (trust_->store != nullptr || !trust_->by_domain.empty() ||
-                             !settings_.san_matchers.empty() || !settings_.certificate_hashes.empty() ||
-                             !settings_.spki_hashes.empty());
+  return has_validation_ &&
+         (trust_->store != nullptr || !trust_->by_domain.empty() ||
+          !settings_.san_matchers.empty() || !settings_.certificate_hashes.empty() ||
+          !settings_.spki_hashes.empty());
 }
 
 void PeerVerifier::AddClientCas(ssl_ctx_st* ctx) const {
@@ -245,9 +259,9 @@ void PeerVerifier::VerifyChain(ssl_st* ssl, x509_st* leaf, Verdict* verdict) con
   const int error = X509_STORE_CTX_get_error(context.get());
   verdict->failure = Failure::kChain;
   verdict->alert = static_cast<uint8_t>(SSL_alert_from_verify_result(error));
-  verdict->detail = absl::StrCat("verify cert failed: X509_verify_cert: certificate verification error at depth ",
-                                 X509_STORE_CTX_get_error_depth(context.get()), ": ",
-                                 X509_verify_cert_error_string(error));
+  verdict->detail = absl::StrCat(
+      "verify cert failed: X509_verify_cert: certificate verification error at depth ",
+      X509_STORE_CTX_get_error_depth(context.get()), ": ", X509_verify_cert_error_string(error));
   ERR_clear_error();
 }
 
@@ -272,7 +286,9 @@ bool PeerVerifier::CheckPins(x509_st* leaf) const {
   uint8_t digest[SHA256_DIGEST_LENGTH];
   if (!settings_.certificate_hashes.empty()) {
     unsigned size = 0;
-    if (X509_digest(leaf, EVP_sha256(), digest, &size) && among(settings_.certificate_hashes, digest)) return true;
+    if (X509_digest(leaf, EVP_sha256(), digest, &size) &&
+        among(settings_.certificate_hashes, digest))
+      return true;
   }
   if (!settings_.spki_hashes.empty()) {
     uint8_t* der = nullptr;

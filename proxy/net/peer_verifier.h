@@ -30,13 +30,13 @@ class PeerVerifier {
     // Accepted because it was verified, not because untrusted peers are let in or nothing is asked.
     bool validated = false;
     Failure failure = Failure::kNone;
-    uint8_t alert = 0;    // for the peer, when refused
-    std::string detail;   // as Envoy's logs say it, when refused
+    uint8_t alert = 0;   // for the peer, when refused
+    std::string detail;  // as Envoy's logs say it, when refused
   };
 
   // `peer_is_client`: which usage the certificate must allow. No context: everybody is accepted.
-  static absl::StatusOr<std::unique_ptr<PeerVerifier>> Make(const std::optional<xds::ValidationContext>& validation,
-                                                            bool peer_is_client);
+  static absl::StatusOr<std::unique_ptr<PeerVerifier>> Make(
+      const std::optional<xds::ValidationContext>& validation, bool peer_is_client);
   ~PeerVerifier();
 
   // The chain the peer of this handshake presented. `server_name`: the name its certificate must be

@@ -44,7 +44,8 @@ ProxyHeaderResult ParseLine(absl::string_view bytes, ProxyHeader* header) {
                                                   : Address::Kind::kNone;
   const std::optional<uint16_t> source_port = Port(words[3]);
   const std::optional<uint16_t> destination_port = Port(words[4]);
-  if (kind == Address::Kind::kNone || !source_port || !destination_port) return ProxyHeaderResult::kBroken;
+  if (kind == Address::Kind::kNone || !source_port || !destination_port)
+    return ProxyHeaderResult::kBroken;
   const std::optional<Address> source = Address::FromIp(words[1], *source_port);
   const std::optional<Address> destination = Address::FromIp(words[2], *destination_port);
   if (!source || !destination || source->kind() != kind || destination->kind() != kind) {
@@ -112,7 +113,8 @@ ProxyHeaderResult ParseBinary(absl::string_view bytes, ProxyHeader* header) {
   } else {
     return ProxyHeaderResult::kBroken;
   }
-  return ParseTlvs(body.substr(addresses), header) ? ProxyHeaderResult::kHeader : ProxyHeaderResult::kBroken;
+  return ParseTlvs(body.substr(addresses), header) ? ProxyHeaderResult::kHeader
+                                                   : ProxyHeaderResult::kBroken;
 }
 
 }  // namespace

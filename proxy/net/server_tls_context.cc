@@ -46,7 +46,8 @@ struct ServerCallbacks {
     return index;
   }
   static const ServerTlsContext& Of(const SSL* ssl) {
-    return *static_cast<const ServerTlsContext*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ContextIndex()));
+    return *static_cast<const ServerTlsContext*>(
+        SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), ContextIndex()));
   }
 
   static ssl_select_cert_result_t ChooseCertificate(const SSL_CLIENT_HELLO* hello) {
@@ -63,8 +64,11 @@ struct ServerCallbacks {
     }
     for (const Identity& identity : identities.all) {
       SSL_CREDENTIAL* credential = identity.credential.get();
-      if (named != nullptr && std::find(named->begin(), named->end(), credential) != named->end()) continue;
-      if (named == nullptr && !server_name.empty() && !identities.scan_all && credential == identities.first) continue;
+      if (named != nullptr && std::find(named->begin(), named->end(), credential) != named->end())
+        continue;
+      if (named == nullptr && !server_name.empty() && !identities.scan_all &&
+          credential == identities.first)
+        continue;
       SSL_add1_credential(hello->ssl, credential);
     }
     return ssl_select_cert_success;
@@ -81,8 +85,8 @@ struct ServerCallbacks {
     return found == identities.by_name.end() ? nullptr : &found->second;
   }
 
-  static int ChooseProtocol(SSL* ssl, const uint8_t** out, uint8_t* out_size, const uint8_t* in, unsigned in_size,
-                            void*) {
+  static int ChooseProtocol(SSL* ssl, const uint8_t** out, uint8_t* out_size, const uint8_t* in,
+                            unsigned in_size, void*) {
     const std::string& ours = Of(ssl).alpn_;
     const int result = SSL_select_next_proto(const_cast<uint8_t**>(out), out_size,
                                              reinterpret_cast<const uint8_t*>(ours.data()),
@@ -90,7 +94,8 @@ struct ServerCallbacks {
     return result == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_NOACK;
   }
 
-  static int UseTicketKey(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher, HMAC_CTX* hmac, int encrypt) {
+  static int UseTicketKey(SSL* ssl, uint8_t* name, uint8_t* iv, EVP_CIPHER_CTX* cipher,
+                          HMAC_CTX* hmac, int encrypt) {
     const auto& keys = Of(ssl).ticket_keys_->keys;
     if (encrypt == 1) {
       const uint8_t* key = keys[0].data();
@@ -110,14 +115,15 @@ struct ServerCallbacks {
   }
 };
 
-ServerTlsContext::ServerTlsContext() : TlsContext(true), identities_(std::make_unique<Identities>()) {
+ServerTlsContext::ServerTlsContext()
+    : TlsContext(true), identities_(std::make_unique<Identities>()) {
   SSL_CTX_set_ex_data(ssl_ctx_, ServerCallbacks::ContextIndex(), this);
 }
 
 ServerTlsContext::~ServerTlsContext() = default;
 
-absl::StatusOr<std::shared_ptr<const ServerTlsContext>> ServerTlsContext::Make(const xds::DownstreamTls& tls,
-                                                                               const TlsContextInput& input) {
+absl::StatusOr<std::shared_ptr<const ServerTlsContext>> ServerTlsContext::Make(
+    const xds::DownstreamTls& tls, const TlsContextInput& input) {
   std::shared_ptr<ServerTlsContext> context(new ServerTlsContext);
   absl::Status status = context->Prepare(tls.common, input);
   if (status.ok()) status = context->PrepareServer(tls, input);
@@ -125,7 +131,8 @@ absl::StatusOr<std::shared_ptr<const ServerTlsContext>> ServerTlsContext::Make(c
   return std::shared_ptr<const ServerTlsContext>(std::move(context));
 }
 
-absl::Status ServerTlsContext::PrepareServer(const xds::DownstreamTls& tls, const TlsContextInput& input) {
+absl::Status ServerTlsContext::PrepareServer(const xds::DownstreamTls& tls,
+                                             const TlsContextInput& input) {
   absl::Status status = SetIdentities(tls, input);
   if (status.ok()) status = SetResumption(tls, input);
   if (!status.ok()) return status;
@@ -133,14 +140,16 @@ absl::Status ServerTlsContext::PrepareServer(const xds::DownstreamTls& tls, cons
     alpn_ += static_cast<char>(protocol.size());
     alpn_ += protocol;
   }
-  if (!alpn_.empty()) SSL_CTX_set_alpn_select_cb(ssl_ctx_, ServerCallbacks::ChooseProtocol, nullptr);
+  if (!alpn_.empty())
+    SSL_CTX_set_alpn_select_cb(ssl_ctx_, ServerCallbacks::ChooseProtocol, nullptr);
   if (!tls.prefer_client_ciphers) SSL_CTX_set_options(ssl_ctx_, SSL_OP_CIPHER_SERVER_PREFERENCE);
   SetClientAuthentication(tls, input);
   BindSessions(tls, input);
   return absl::OkStatus();
 }
 
-absl::Status ServerTlsContext::SetIdentities(const xds::DownstreamTls& tls, const TlsContextInput& input) {
+absl::Status ServerTlsContext::SetIdentities(const xds::DownstreamTls& tls,
+                                             const TlsContextInput& input) {
   if (input.certificates.empty()) {
     return absl::InvalidArgumentError("Server TlsCertificates must have a certificate specified");
   }
@@ -165,21 +174,23 @@ absl::Status ServerTlsContext::SetIdentities(const xds::DownstreamTls& tls, cons
   }
   for (const Identity& identity : identities_->all) {
     for (const std::string& name : identity.server_names) {
-      identities_->by_name[absl::StartsWith(name, "*.") ? name.substr(1) : name].push_back(identity.credential.get());
+      identities_->by_name[absl::StartsWith(name, "*.") ? name.substr(1) : name].push_back(
+          identity.credential.get());
     }
   }
   SSL_CTX_set_select_certificate_cb(ssl_ctx_, ServerCallbacks::ChooseCertificate);
   return absl::OkStatus();
 }
 
-absl::Status ServerTlsContext::SetResumption(const xds::DownstreamTls& tls, const TlsContextInput& input) {
+absl::Status ServerTlsContext::SetResumption(const xds::DownstreamTls& tls,
+                                             const TlsContextInput& input) {
   if (input.ticket_keys && !input.ticket_keys->keys.empty()) {
     ticket_keys_ = std::make_unique<TicketKeys>();
     for (const xds::DataSource& source : input.ticket_keys->keys) {
       if (source.bytes.size() != TicketKeys::kSize) {
-        return absl::InvalidArgumentError(absl::StrCat("Incorrect TLS session ticket key length. Length ",
-                                                       source.bytes.size(), ", expected length ", TicketKeys::kSize,
-                                                       "."));
+        return absl::InvalidArgumentError(
+            absl::StrCat("Incorrect TLS session ticket key length. Length ", source.bytes.size(),
+                         ", expected length ", TicketKeys::kSize, "."));
       }
       ticket_keys_->keys.emplace_back();
       memcpy(ticket_keys_->keys.back().data(), source.bytes.data(), TicketKeys::kSize);
@@ -189,12 +200,14 @@ absl::Status ServerTlsContext::SetResumption(const xds::DownstreamTls& tls, cons
   if (tls.disable_stateless_resumption) SSL_CTX_set_options(ssl_ctx_, SSL_OP_NO_TICKET);
   if (tls.disable_stateful_resumption) SSL_CTX_set_session_cache_mode(ssl_ctx_, SSL_SESS_CACHE_OFF);
   if (tls.session_timeout) {
-    SSL_CTX_set_timeout(ssl_ctx_, static_cast<uint32_t>(absl::ToInt64Seconds(*tls.session_timeout)));
+    SSL_CTX_set_timeout(ssl_ctx_,
+                        static_cast<uint32_t>(absl::ToInt64Seconds(*tls.session_timeout)));
   }
   return absl::OkStatus();
 }
 
-void ServerTlsContext::SetClientAuthentication(const xds::DownstreamTls& tls, const TlsContextInput& input) {
+void ServerTlsContext::SetClientAuthentication(const xds::DownstreamTls& tls,
+                                               const TlsContextInput& input) {
   int mode = SSL_VERIFY_NONE;
   // Trust without a demand still asks: whoever shows a certificate must show a good one.
   if (input.validation && verifier_->asks()) mode = SSL_VERIFY_PEER;
@@ -203,11 +216,13 @@ void ServerTlsContext::SetClientAuthentication(const xds::DownstreamTls& tls, co
   verifier_->AddClientCas(ssl_ctx_);
 }
 
-void ServerTlsContext::BindSessions(const xds::DownstreamTls& tls, const TlsContextInput& /*input*/) {
+void ServerTlsContext::BindSessions(const xds::DownstreamTls& tls,
+                                    const TlsContextInput& /*input*/) {
   SHA256_CTX sha;
   SHA256_Init(&sha);
   for (const Identity& identity : identities_->all) {
-    for (const std::string& name : identity.server_names) SHA256_Update(&sha, name.data(), name.size() + 1);
+    for (const std::string& name : identity.server_names)
+      SHA256_Update(&sha, name.data(), name.size() + 1);
     const std::string issuer = IssuerOf(identity.leaf.get());
     SHA256_Update(&sha, issuer.data(), issuer.size() + 1);
   }

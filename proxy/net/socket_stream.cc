@@ -21,7 +21,8 @@ constexpr size_t kMostWriteVectors = 64;
 
 class SocketStream final : public ByteStream {
  public:
-  SocketStream(Loop* loop, int fd, bool connecting) : fd_(fd), connecting_(connecting), poll_(new uv_poll_t) {
+  SocketStream(Loop* loop, int fd, bool connecting)
+      : fd_(fd), connecting_(connecting), poll_(new uv_poll_t) {
     uv_poll_init(loop->uv(), poll_, fd);
     poll_->data = this;
   }
@@ -31,7 +32,10 @@ class SocketStream final : public ByteStream {
 
   void Watch(bool readable, bool writable) override {
     if (fd_ < 0) return;
-    const int wanted = (readable ? UV_READABLE : gone_told_ ? 0 : UV_DISCONNECT) | (writable ? UV_WRITABLE : 0);
+    const int wanted = (readable     ? UV_READABLE
+                        : gone_told_ ? 0
+                                     : UV_DISCONNECT) |
+                       (writable ? UV_WRITABLE : 0);
     if (wanted == watched_) return;
     watched_ = wanted;
     if (wanted == 0) {
@@ -87,8 +91,9 @@ class SocketStream final : public ByteStream {
     msghdr message = {};
     message.msg_iov = vectors;
     message.msg_iovlen = count;
-    const ssize_t sent = count == 1 ? send(fd_, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
-                                    : sendmsg(fd_, &message, MSG_NOSIGNAL);
+    const ssize_t sent = count == 1
+                             ? send(fd_, vectors[0].iov_base, vectors[0].iov_len, MSG_NOSIGNAL)
+                             : sendmsg(fd_, &message, MSG_NOSIGNAL);
     IoResult result;
     if (sent >= 0) {
       result.bytes = static_cast<size_t>(sent);
@@ -172,9 +177,12 @@ void ApplyKeepalive(int fd, const SocketKeepalive& keepalive) {
   if (!keepalive.enabled) return;
   const int on = 1;
   setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
-  if (keepalive.probes > 0) setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &keepalive.probes, sizeof(int));
-  if (keepalive.time_s > 0) setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keepalive.time_s, sizeof(int));
-  if (keepalive.interval_s > 0) setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &keepalive.interval_s, sizeof(int));
+  if (keepalive.probes > 0)
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &keepalive.probes, sizeof(int));
+  if (keepalive.time_s > 0)
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &keepalive.time_s, sizeof(int));
+  if (keepalive.interval_s > 0)
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &keepalive.interval_s, sizeof(int));
 }
 
 }  // namespace
@@ -186,7 +194,8 @@ std::unique_ptr<ByteStream> AdoptSocket(Loop* loop, int fd) {
 std::unique_ptr<ByteStream> ConnectSocket(Loop* loop, const Address& to, const Address& bind_to,
                                           const SocketKeepalive& keepalive, int* error) {
   *error = 0;
-  const int fd = socket(to.sockaddr_ptr()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  const int fd =
+      socket(to.sockaddr_ptr()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
     *error = errno;
     return nullptr;
@@ -196,7 +205,8 @@ std::unique_ptr<ByteStream> ConnectSocket(Loop* loop, const Address& to, const A
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     ApplyKeepalive(fd, keepalive);
   }
-  if (bind_to.kind() != Address::Kind::kNone && bind(fd, bind_to.sockaddr_ptr(), bind_to.sockaddr_size()) != 0) {
+  if (bind_to.kind() != Address::Kind::kNone &&
+      bind(fd, bind_to.sockaddr_ptr(), bind_to.sockaddr_size()) != 0) {
     *error = errno;
     close(fd);
     return nullptr;

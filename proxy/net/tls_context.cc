@@ -28,11 +28,16 @@ std::atomic<uint64_t> next_context_id{1};
 
 uint16_t WireVersion(xds::TlsVersion version, uint16_t automatic) {
   switch (version) {
-    case xds::TlsVersion::kAuto: return automatic;
-    case xds::TlsVersion::k10: return TLS1_VERSION;
-    case xds::TlsVersion::k11: return TLS1_1_VERSION;
-    case xds::TlsVersion::k12: return TLS1_2_VERSION;
-    case xds::TlsVersion::k13: return TLS1_3_VERSION;
+    case xds::TlsVersion::kAuto:
+      return automatic;
+    case xds::TlsVersion::k10:
+      return TLS1_VERSION;
+    case xds::TlsVersion::k11:
+      return TLS1_1_VERSION;
+    case xds::TlsVersion::k12:
+      return TLS1_2_VERSION;
+    case xds::TlsVersion::k13:
+      return TLS1_3_VERSION;
   }
   return automatic;
 }
@@ -60,9 +65,11 @@ std::string RefusedCiphers(const std::vector<std::string>& ciphers) {
   std::vector<std::string> refused;
   const bssl::UniquePtr<SSL_CTX> scratch(SSL_CTX_new(TLS_method()));
   for (absl::string_view entry : ciphers) {
-    if (!entry.empty() && entry.front() == '[' && entry.back() == ']') entry = entry.substr(1, entry.size() - 2);
+    if (!entry.empty() && entry.front() == '[' && entry.back() == ']')
+      entry = entry.substr(1, entry.size() - 2);
     for (absl::string_view cipher : absl::StrSplit(entry, '|')) {
-      if (!SSL_CTX_set_strict_cipher_list(scratch.get(), std::string(cipher).c_str())) refused.emplace_back(cipher);
+      if (!SSL_CTX_set_strict_cipher_list(scratch.get(), std::string(cipher).c_str()))
+        refused.emplace_back(cipher);
     }
   }
   ERR_clear_error();
@@ -87,7 +94,8 @@ absl::Status TlsContext::SetVersions(const xds::CommonTls& tls) {
   const uint16_t newest = server_ ? TLS1_3_VERSION : TLS1_2_VERSION;
   const uint16_t lowest = WireVersion(tls.min_version, TLS1_2_VERSION);
   const uint16_t highest = WireVersion(tls.max_version, newest);
-  if (!SSL_CTX_set_min_proto_version(ssl_ctx_, lowest) || !SSL_CTX_set_max_proto_version(ssl_ctx_, highest)) {
+  if (!SSL_CTX_set_min_proto_version(ssl_ctx_, lowest) ||
+      !SSL_CTX_set_max_proto_version(ssl_ctx_, highest)) {
     ERR_clear_error();
     return absl::InvalidArgumentError("Failed to set the TLS protocol versions");
   }
@@ -95,7 +103,8 @@ absl::Status TlsContext::SetVersions(const xds::CommonTls& tls) {
 }
 
 absl::Status TlsContext::SetAlgorithms(const xds::CommonTls& tls) {
-  const std::string ciphers = tls.cipher_suites.empty() ? kDefaultCiphers : absl::StrJoin(tls.cipher_suites, ":");
+  const std::string ciphers =
+      tls.cipher_suites.empty() ? kDefaultCiphers : absl::StrJoin(tls.cipher_suites, ":");
   if (!SSL_CTX_set_strict_cipher_list(ssl_ctx_, ciphers.c_str())) {
     ERR_clear_error();
     return absl::InvalidArgumentError(
@@ -103,7 +112,8 @@ absl::Status TlsContext::SetAlgorithms(const xds::CommonTls& tls) {
                      ". The following ciphers were rejected when tried individually: ",
                      RefusedCiphers(tls.cipher_suites)));
   }
-  const std::string groups = tls.ecdh_curves.empty() ? kDefaultGroups : absl::StrJoin(tls.ecdh_curves, ":");
+  const std::string groups =
+      tls.ecdh_curves.empty() ? kDefaultGroups : absl::StrJoin(tls.ecdh_curves, ":");
   if (!SSL_CTX_set1_groups_list(ssl_ctx_, groups.c_str())) {
     ERR_clear_error();
     return absl::InvalidArgumentError(absl::StrCat("Failed to initialize ECDH curves ", groups));
@@ -112,10 +122,12 @@ absl::Status TlsContext::SetAlgorithms(const xds::CommonTls& tls) {
     const std::string names = absl::StrJoin(tls.signature_algorithms, ":");
     if (!SSL_CTX_set1_sigalgs_list(ssl_ctx_, names.c_str())) {
       ERR_clear_error();
-      return absl::InvalidArgumentError(absl::StrCat("Failed to initialize TLS signature algorithms ", names));
+      return absl::InvalidArgumentError(
+          absl::StrCat("Failed to initialize TLS signature algorithms ", names));
     }
   }
-  if (tls.fips_policy && !SSL_CTX_set_compliance_policy(ssl_ctx_, ssl_compliance_policy_fips_202205)) {
+  if (tls.fips_policy &&
+      !SSL_CTX_set_compliance_policy(ssl_ctx_, ssl_compliance_policy_fips_202205)) {
     return absl::InvalidArgumentError("Failed to apply FIPS_202205 compliance policy");
   }
   return absl::OkStatus();
@@ -135,7 +147,8 @@ absl::Status TlsContext::Prepare(const xds::CommonTls& tls, const TlsContextInpu
   absl::Status status = SetVersions(tls);
   if (status.ok()) status = SetAlgorithms(tls);
   if (!status.ok()) return status;
-  absl::StatusOr<std::unique_ptr<PeerVerifier>> verifier = PeerVerifier::Make(input.validation, server_);
+  absl::StatusOr<std::unique_ptr<PeerVerifier>> verifier =
+      PeerVerifier::Make(input.validation, server_);
   if (!verifier.ok()) return verifier.status();
   verifier_ = *std::move(verifier);
   certificates_.trusted = verifier_->trusted();
@@ -143,8 +156,8 @@ absl::Status TlsContext::Prepare(const xds::CommonTls& tls, const TlsContextInpu
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::shared_ptr<const ClientTlsContext>> ClientTlsContext::Make(const xds::UpstreamTls& tls,
-                                                                               const TlsContextInput& input) {
+absl::StatusOr<std::shared_ptr<const ClientTlsContext>> ClientTlsContext::Make(
+    const xds::UpstreamTls& tls, const TlsContextInput& input) {
   std::shared_ptr<ClientTlsContext> context(new ClientTlsContext);
   absl::Status status = context->Prepare(tls.common, input);
   if (status.ok()) status = context->PrepareClient(tls, input);
@@ -152,7 +165,8 @@ absl::StatusOr<std::shared_ptr<const ClientTlsContext>> ClientTlsContext::Make(c
   return std::shared_ptr<const ClientTlsContext>(std::move(context));
 }
 
-absl::Status ClientTlsContext::PrepareClient(const xds::UpstreamTls& tls, const TlsContextInput& input) {
+absl::Status ClientTlsContext::PrepareClient(const xds::UpstreamTls& tls,
+                                             const TlsContextInput& input) {
   sni_ = tls.sni;
   auto_host_sni_ = tls.auto_host_sni;
   auto_sni_san_validation_ = tls.auto_sni_san_validation;

@@ -32,7 +32,8 @@ struct TlsContextInput {
   std::string stat_prefix;  // of the owner: "listener.0.0.0.0_443.", "cluster.web."
 };
 
-// What one handshake needs when the peer's certificates come; attached to its SSL by SSL_set_app_data.
+// What one handshake needs when the peer's certificates come; attached to its SSL by
+// SSL_set_app_data.
 struct TlsPeerCheck {
   const PeerVerifier* verifier = nullptr;
   // The name the certificate must be for as well; see PeerVerifier.
@@ -55,8 +56,8 @@ struct LocalNames {
 // Settings, certificates and trust of one side, ready for handshakes. A rotation makes a new one;
 // connections keep the one they were made with.
 //
-// Threads: made and destroyed on main; const, shared by all loops (BoringSSL's contexts are made for
-// that). Sources: RFC 8446, RFC 5246, RFC 5280.
+// Threads: made and destroyed on main; const, shared by all loops (BoringSSL's contexts are made
+// for that). Sources: RFC 8446, RFC 5246, RFC 5280.
 class TlsContext {
  public:
   ~TlsContext();

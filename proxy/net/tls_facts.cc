@@ -18,18 +18,29 @@ std::string UrlEncoded(absl::string_view pem) {
   out.reserve(pem.size() + pem.size() / 8);
   for (const char c : pem) {
     switch (c) {
-      case '\n': out += "%0A"; break;
-      case ' ': out += "%20"; break;
-      case '+': out += "%2B"; break;
-      case '/': out += "%2F"; break;
-      case '=': out += "%3D"; break;
-      default: out += c;
+      case '\n':
+        out += "%0A";
+        break;
+      case ' ':
+        out += "%20";
+        break;
+      case '+':
+        out += "%2B";
+        break;
+      case '/':
+        out += "%2F";
+        break;
+      case '=':
+        out += "%3D";
+        break;
+      default:
+        out += c;
     }
   }
   return out;
 }
 
-void AddPeer(STACK_OF(X509)* chain, TlsFacts* facts) {
+void AddPeer(STACK_OF(X509) * chain, TlsFacts* facts) {
   X509* leaf = sk_X509_value(chain, 0);
   facts->peer_certificate_presented = true;
   SubjectNames names = NamesOf(leaf);
@@ -56,7 +67,8 @@ void AddPeer(STACK_OF(X509)* chain, TlsFacts* facts) {
 TlsFacts FactsOfHandshake(ssl_st* ssl, const LocalNames& local, bool peer_validated) {
   TlsFacts facts;
   facts.version = SSL_get_version(ssl);
-  if (const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl)) facts.cipher = SSL_CIPHER_get_name(cipher);
+  if (const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl))
+    facts.cipher = SSL_CIPHER_get_name(cipher);
   const uint8_t* alpn = nullptr;
   unsigned alpn_size = 0;
   SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
@@ -65,7 +77,8 @@ TlsFacts FactsOfHandshake(ssl_st* ssl, const LocalNames& local, bool peer_valida
   if (const SSL_SESSION* session = SSL_get_session(ssl)) {
     unsigned size = 0;
     const uint8_t* id = SSL_SESSION_get_id(session, &size);
-    facts.session_id = absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(id), size));
+    facts.session_id =
+        absl::BytesToHexString(absl::string_view(reinterpret_cast<const char*>(id), size));
   }
   facts.local_subject = local.subject;
   facts.local_uri_sans = local.uri_sans;

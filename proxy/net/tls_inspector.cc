@@ -24,18 +24,22 @@ absl::string_view View(const CBS& bytes) {
 bool ReadServerName(CBS extension, ClientHello* hello) {
   CBS list, name;
   uint8_t type;
-  if (!CBS_get_u16_length_prefixed(&extension, &list) || CBS_len(&extension) != 0 || !CBS_get_u8(&list, &type) ||
-      type != 0 || !CBS_get_u16_length_prefixed(&list, &name) || CBS_len(&list) != 0) {
+  if (!CBS_get_u16_length_prefixed(&extension, &list) || CBS_len(&extension) != 0 ||
+      !CBS_get_u8(&list, &type) || type != 0 || !CBS_get_u16_length_prefixed(&list, &name) ||
+      CBS_len(&list) != 0) {
     return false;
   }
-  if (CBS_len(&name) == 0 || CBS_len(&name) > kMostName || CBS_contains_zero_byte(&name)) return false;
+  if (CBS_len(&name) == 0 || CBS_len(&name) > kMostName || CBS_contains_zero_byte(&name))
+    return false;
   hello->server_name = absl::AsciiStrToLower(View(name));
   return true;
 }
 
 bool ReadAlpn(CBS extension, ClientHello* hello) {
   CBS list;
-  if (!CBS_get_u16_length_prefixed(&extension, &list) || CBS_len(&extension) != 0 || CBS_len(&list) == 0) return false;
+  if (!CBS_get_u16_length_prefixed(&extension, &list) || CBS_len(&extension) != 0 ||
+      CBS_len(&list) == 0)
+    return false;
   while (CBS_len(&list) > 0) {
     CBS protocol;
     if (!CBS_get_u8_length_prefixed(&list, &protocol) || CBS_len(&protocol) == 0) return false;
@@ -58,10 +62,13 @@ bool ReadHello(CBS body, ClientHello* hello) {
   while (CBS_len(&extensions) > 0) {
     uint16_t type;
     CBS content;
-    if (!CBS_get_u16(&extensions, &type) || !CBS_get_u16_length_prefixed(&extensions, &content)) return false;
+    if (!CBS_get_u16(&extensions, &type) || !CBS_get_u16_length_prefixed(&extensions, &content))
+      return false;
     // A second one of a kind is forbidden; which of them the server would take must not be guessed.
-    if (type == kServerName && (std::exchange(seen_name, true) || !ReadServerName(content, hello))) return false;
-    if (type == kAlpn && (std::exchange(seen_alpn, true) || !ReadAlpn(content, hello))) return false;
+    if (type == kServerName && (std::exchange(seen_name, true) || !ReadServerName(content, hello)))
+      return false;
+    if (type == kAlpn && (std::exchange(seen_alpn, true) || !ReadAlpn(content, hello)))
+      return false;
   }
   return true;
 }
@@ -92,9 +99,11 @@ HelloResult ParseClientHello(absl::string_view bytes, size_t most, ClientHello* 
       joined.append(fragment.data(), fragment.size());
       message = joined;
     }
-    if (static_cast<uint8_t>(message.empty() ? kClientHello : message[0]) != kClientHello) return HelloResult::kNotTls;
+    if (static_cast<uint8_t>(message.empty() ? kClientHello : message[0]) != kClientHello)
+      return HelloResult::kNotTls;
     if (message.size() >= 4) {
-      const size_t size = (static_cast<uint8_t>(message[1]) << 16) | (static_cast<uint8_t>(message[2]) << 8) |
+      const size_t size = (static_cast<uint8_t>(message[1]) << 16) |
+                          (static_cast<uint8_t>(message[2]) << 8) |
                           static_cast<uint8_t>(message[3]);
       if (size > most) return HelloResult::kTooLarge;
       if (message.size() >= 4 + size) {

@@ -9,7 +9,8 @@ TlsSessions& TlsSessions::Local() {
   return sessions;
 }
 
-void TlsSessions::Keep(uint64_t context, absl::string_view name, uint32_t most, bssl::UniquePtr<SSL_SESSION> session) {
+void TlsSessions::Keep(uint64_t context, absl::string_view name, uint32_t most,
+                       bssl::UniquePtr<SSL_SESSION> session) {
   Key key(context, std::string(name));
   auto found = by_peer_.find(key);
   if (found == by_peer_.end()) {

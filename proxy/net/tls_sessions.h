@@ -13,15 +13,16 @@
 
 namespace remora::proxy {
 
-// TLS sessions of upstream peers that may be resumed, by context and server name. A context made anew
-// (other trust, other certificate) has another id: nothing is resumed across such a change.
+// TLS sessions of upstream peers that may be resumed, by context and server name. A context made
+// anew (other trust, other certificate) has another id: nothing is resumed across such a change.
 //
 // Threads: each has its own, so nothing is locked.
 class TlsSessions {
  public:
   static TlsSessions& Local();
 
-  void Keep(uint64_t context, absl::string_view name, uint32_t most, bssl::UniquePtr<SSL_SESSION> session);
+  void Keep(uint64_t context, absl::string_view name, uint32_t most,
+            bssl::UniquePtr<SSL_SESSION> session);
   // The newest, or null. One that may be used once only is given away.
   bssl::UniquePtr<SSL_SESSION> Take(uint64_t context, absl::string_view name);
 

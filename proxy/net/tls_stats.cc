@@ -10,18 +10,12 @@ namespace remora::proxy {
 namespace {
 
 constexpr StatDef kFixed[] = {
-    {"connection_error", StatKind::kCounter},
-    {"fail_verify_cert_hash", StatKind::kCounter},
-    {"fail_verify_error", StatKind::kCounter},
-    {"fail_verify_no_cert", StatKind::kCounter},
-    {"fail_verify_san", StatKind::kCounter},
-    {"handshake", StatKind::kCounter},
-    {"no_certificate", StatKind::kCounter},
-    {"ocsp_staple_failed", StatKind::kCounter},
-    {"ocsp_staple_omitted", StatKind::kCounter},
-    {"ocsp_staple_requests", StatKind::kCounter},
-    {"ocsp_staple_responses", StatKind::kCounter},
-    {"session_reused", StatKind::kCounter},
+    {"connection_error", StatKind::kCounter},      {"fail_verify_cert_hash", StatKind::kCounter},
+    {"fail_verify_error", StatKind::kCounter},     {"fail_verify_no_cert", StatKind::kCounter},
+    {"fail_verify_san", StatKind::kCounter},       {"handshake", StatKind::kCounter},
+    {"no_certificate", StatKind::kCounter},        {"ocsp_staple_failed", StatKind::kCounter},
+    {"ocsp_staple_omitted", StatKind::kCounter},   {"ocsp_staple_requests", StatKind::kCounter},
+    {"ocsp_staple_responses", StatKind::kCounter}, {"session_reused", StatKind::kCounter},
     {"was_key_usage_invalid", StatKind::kCounter},
 };
 constexpr size_t kFixedCount = static_cast<size_t>(TlsStat::kFirstNamed);
@@ -88,7 +82,8 @@ const StatBlock* RegisterTlsStats(StatStore& stats, absl::string_view prefix) {
   return stats.Register(absl::StrCat(prefix, "ssl."), kSchema);
 }
 
-void CountNegotiated(const StatScope<TlsStat>& scope, absl::string_view family, absl::string_view name) {
+void CountNegotiated(const StatScope<TlsStat>& scope, absl::string_view family,
+                     absl::string_view name) {
   size_t unknown = 0;
   for (size_t i = 0; i < std::size(kNegotiated); ++i) {
     absl::string_view known = kNegotiated[i];

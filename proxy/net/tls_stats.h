@@ -30,9 +30,10 @@ enum class TlsStat : uint16_t {
 // Registers the block; `prefix` is the owner's ("cluster.web."). Main.
 const StatBlock* RegisterTlsStats(StatStore& stats, absl::string_view prefix);
 
-// Counts a negotiated name of one family ("versions.", "ciphers.", "curves.", "sigalgs."); names that
-// are not known are counted as "unknown".
-void CountNegotiated(const StatScope<TlsStat>& scope, absl::string_view family, absl::string_view name);
+// Counts a negotiated name of one family ("versions.", "ciphers.", "curves.", "sigalgs."); names
+// that are not known are counted as "unknown".
+void CountNegotiated(const StatScope<TlsStat>& scope, absl::string_view family,
+                     absl::string_view name);
 
 }  // namespace remora::proxy
 

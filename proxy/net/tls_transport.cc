@@ -58,7 +58,8 @@ class TlsTransport final : public Transport {
     const Wire wire(this, &wire_in, &wire_out);
     if (!done_) {
       const Result result = Shake();
-      if (result != Result::kOk || !done_) return wire_eof && result == Result::kOk ? Result::kEof : result;
+      if (result != Result::kOk || !done_)
+        return wire_eof && result == Result::kOk ? Result::kEof : result;
     }
     const Result result = ReadPlain(plain);
     return wire_eof && result == Result::kOk ? Result::kEof : result;
@@ -92,7 +93,9 @@ class TlsTransport final : public Transport {
 
   bool handshake_done() const override { return done_; }
   const TlsFacts* facts() const override { return facts_.get(); }
-  absl::string_view alpn() const override { return facts_ == nullptr ? absl::string_view() : facts_->alpn; }
+  absl::string_view alpn() const override {
+    return facts_ == nullptr ? absl::string_view() : facts_->alpn;
+  }
   absl::string_view failure_reason() const override { return failure_; }
 
  private:
@@ -115,7 +118,8 @@ class TlsTransport final : public Transport {
       BIO_METHOD* made = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "body");
       BIO_meth_set_read(made, ReadWire);
       BIO_meth_set_write(made, WriteWire);
-      BIO_meth_set_ctrl(made, [](BIO*, int command, long, void*) -> long { return command == BIO_CTRL_FLUSH; });
+      BIO_meth_set_ctrl(
+          made, [](BIO*, int command, long, void*) -> long { return command == BIO_CTRL_FLUSH; });
       return made;
     }();
     return method;
@@ -161,9 +165,13 @@ class TlsTransport final : public Transport {
         continue;
       }
       switch (SSL_get_error(ssl_.get(), got)) {
-        case SSL_ERROR_WANT_READ: return Result::kOk;
-        case SSL_ERROR_ZERO_RETURN: wire_in_->Clear(); return Result::kEof;
-        default: return Fail();
+        case SSL_ERROR_WANT_READ:
+          return Result::kOk;
+        case SSL_ERROR_ZERO_RETURN:
+          wire_in_->Clear();
+          return Result::kEof;
+        default:
+          return Fail();
       }
     }
   }
@@ -171,7 +179,8 @@ class TlsTransport final : public Transport {
   void OnHandshakeDone() {
     done_ = true;
     const bool validated = check_.asked ? check_.verdict.validated : context_->verifier().asks();
-    facts_ = std::make_unique<TlsFacts>(FactsOfHandshake(ssl_.get(), context_->local_names(), validated));
+    facts_ = std::make_unique<TlsFacts>(
+        FactsOfHandshake(ssl_.get(), context_->local_names(), validated));
     if (facts_->sni.empty()) facts_->sni = name_;
     check_.verdict.detail = std::string();
     CountVerdict();
@@ -194,10 +203,17 @@ class TlsTransport final : public Transport {
   void CountVerdict() {
     if (!stats_ || !check_.asked) return;
     switch (check_.verdict.failure) {
-      case PeerVerifier::Failure::kNone: break;
-      case PeerVerifier::Failure::kChain: stats_.Add(TlsStat::kFailVerifyError); break;
-      case PeerVerifier::Failure::kNames: stats_.Add(TlsStat::kFailVerifySan); break;
-      case PeerVerifier::Failure::kPins: stats_.Add(TlsStat::kFailVerifyCertHash); break;
+      case PeerVerifier::Failure::kNone:
+        break;
+      case PeerVerifier::Failure::kChain:
+        stats_.Add(TlsStat::kFailVerifyError);
+        break;
+      case PeerVerifier::Failure::kNames:
+        stats_.Add(TlsStat::kFailVerifySan);
+        break;
+      case PeerVerifier::Failure::kPins:
+        stats_.Add(TlsStat::kFailVerifyCertHash);
+        break;
     }
     check_.asked = false;
   }
@@ -221,8 +237,8 @@ class TlsTransport final : public Transport {
       seen = true;
       const char* library = ERR_lib_error_string(code);
       const char* reason = ERR_reason_error_string(code);
-      absl::StrAppend(&failure_, "|", code, ":", library == nullptr ? "" : library, ":OPENSSL_internal:",
-                      reason == nullptr ? "" : reason, detail);
+      absl::StrAppend(&failure_, "|", code, ":", library == nullptr ? "" : library,
+                      ":OPENSSL_internal:", reason == nullptr ? "" : reason, detail);
     }
     if (seen) failure_ += ":TLS_error_end";
     CountVerdict();
@@ -253,12 +269,13 @@ std::string WireProtocols(absl::Span<const absl::string_view> protocols) {
 
 }  // namespace
 
-std::unique_ptr<Transport> MakeServerTls(std::shared_ptr<const ServerTlsContext> context, StatSlab& stats) {
+std::unique_ptr<Transport> MakeServerTls(std::shared_ptr<const ServerTlsContext> context,
+                                         StatSlab& stats) {
   return std::make_unique<TlsTransport>(std::move(context), &stats, true);
 }
 
-std::unique_ptr<Transport> MakeClientTls(std::shared_ptr<const ClientTlsContext> context, StatSlab* stats,
-                                         const ClientTlsTarget& target) {
+std::unique_ptr<Transport> MakeClientTls(std::shared_ptr<const ClientTlsContext> context,
+                                         StatSlab* stats, const ClientTlsTarget& target) {
   const ClientTlsContext& settings = *context;
   auto transport = std::make_unique<TlsTransport>(std::move(context), stats, false);
   SSL* ssl = transport->ssl();

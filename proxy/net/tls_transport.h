@@ -12,7 +12,8 @@
 namespace remora::proxy {
 
 // TLS on the accepting side. The transport keeps the context. `stats`: this thread's slab.
-std::unique_ptr<Transport> MakeServerTls(std::shared_ptr<const ServerTlsContext> context, StatSlab& stats);
+std::unique_ptr<Transport> MakeServerTls(std::shared_ptr<const ServerTlsContext> context,
+                                         StatSlab& stats);
 
 // What one upstream connection asks for; the context's settings go before `alpn` and behind `sni`.
 struct ClientTlsTarget {
@@ -25,8 +26,8 @@ struct ClientTlsTarget {
 };
 
 // TLS on the connecting side. `stats` may be null: then nothing is counted.
-std::unique_ptr<Transport> MakeClientTls(std::shared_ptr<const ClientTlsContext> context, StatSlab* stats,
-                                         const ClientTlsTarget& target);
+std::unique_ptr<Transport> MakeClientTls(std::shared_ptr<const ClientTlsContext> context,
+                                         StatSlab* stats, const ClientTlsTarget& target);
 
 }  // namespace remora::proxy
 

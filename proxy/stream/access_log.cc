@@ -58,8 +58,7 @@ absl::StatusOr<AccessLog> AccessLog::Make(const std::vector<xds::AccessLog>& con
 void AccessLog::Log(const StreamInfo& info, LogMoment moment, const Runtime* runtime,
                     uint64_t random, LogWriter& writer) const {
   for (const Sink& sink : sinks_) {
-    if (sink.filter != nullptr &&
-        !PassesLogFilter(*sink.filter, {info, moment, runtime, random})) {
+    if (sink.filter != nullptr && !PassesLogFilter(*sink.filter, {info, moment, runtime, random})) {
       continue;
     }
     sink.formatter->Format(info, writer.Buffer(sink.file));

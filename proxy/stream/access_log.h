@@ -32,7 +32,8 @@ class AccessLog {
  public:
   AccessLog() = default;
   // Opens the files. A sink that Remora does not have is an error that names it.
-  static absl::StatusOr<AccessLog> Make(const std::vector<xds::AccessLog>& configs, LogFiles& files);
+  static absl::StatusOr<AccessLog> Make(const std::vector<xds::AccessLog>& configs,
+                                        LogFiles& files);
 
   bool empty() const { return sinks_.empty(); }
   // One line per sink whose filter lets the exchange pass. `random` decides sampling filters,

@@ -66,8 +66,8 @@ bool PassesRuntime(const Filter& filter, const LogFilterInput& input) {
 
 bool PassesGrpcStatus(const Filter& filter, const StreamInfo& info) {
   const int status = GrpcStatusOf(info);
-  const bool found = std::find(filter.codes.begin(), filter.codes.end(), status) !=
-                     filter.codes.end();
+  const bool found =
+      std::find(filter.codes.begin(), filter.codes.end(), status) != filter.codes.end();
   return found != filter.exclude;
 }
 

@@ -30,8 +30,9 @@ bool Overwrites(xds::AppendAction action) {
          action == xds::AppendAction::kOverwriteOrAdd;
 }
 
-template <xds::HeaderMutations xds::Route::*kOfRoute, xds::HeaderMutations xds::VirtualHost::*kOfHost,
-          xds::HeaderMutations xds::WeightedCluster::*kOfCluster,
+template <xds::HeaderMutations xds::Route::* kOfRoute,
+          xds::HeaderMutations xds::VirtualHost::* kOfHost,
+          xds::HeaderMutations xds::WeightedCluster::* kOfCluster,
           const xds::HeaderMutations& (xds::RouteTable::*kOfTable)() const>
 void ApplyLevels(const MutationLevels& levels, const StreamInfo& info, Headers& headers) {
   if (levels.weighted != nullptr) ApplyMutations(levels.weighted->*kOfCluster, info, headers);
@@ -79,8 +80,7 @@ void ApplyMutations(const xds::HeaderMutations& mutations, const StreamInfo& inf
   ApplyAdditions(mutations.add, info, headers);
 }
 
-void ApplyRequestMutations(const MutationLevels& levels, const StreamInfo& info,
-                           Headers& headers) {
+void ApplyRequestMutations(const MutationLevels& levels, const StreamInfo& info, Headers& headers) {
   ApplyLevels<&xds::Route::request_headers, &xds::VirtualHost::request_headers,
               &xds::WeightedCluster::request_headers, &xds::RouteTable::request_headers>(
       levels, info, headers);

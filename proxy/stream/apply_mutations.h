@@ -10,11 +10,12 @@
 
 namespace remora::proxy {
 
-// Removals, then additions of one level. Values that are templates are worked out from `info` before
-// anything is changed.
+// Removals, then additions of one level. Values that are templates are worked out from `info`
+// before anything is changed.
 void ApplyAdditions(const std::vector<xds::HeaderAddition>& additions, const StreamInfo& info,
                     Headers& headers);
-void ApplyMutations(const xds::HeaderMutations& mutations, const StreamInfo& info, Headers& headers);
+void ApplyMutations(const xds::HeaderMutations& mutations, const StreamInfo& info,
+                    Headers& headers);
 
 // The levels of one exchange. Null levels are left out.
 struct MutationLevels {

@@ -106,7 +106,9 @@ void Attempt::OnLeased() {
   if (limit.has_value() && *limit > absl::ZeroDuration()) {
     duration_timer_.emplace(
         &cluster_->loop().timers(),
-        [](void* self) { static_cast<Attempt*>(self)->Fire(AttemptEvents::Limit::kStreamDuration); },
+        [](void* self) {
+          static_cast<Attempt*>(self)->Fire(AttemptEvents::Limit::kStreamDuration);
+        },
         this);
     duration_timer_->Start(absl::ToInt64Nanoseconds(*limit));
   }

@@ -43,9 +43,9 @@ class AttemptEvents {
   ~AttemptEvents() = default;
 };
 
-// One try to have a request answered by one host: claims a stream, sends the request as far as it is
-// known, passes the answer on. Keeps the tallies of connection and stream; what the outcome means is
-// the router's business.
+// One try to have a request answered by one host: claims a stream, sends the request as far as it
+// is known, passes the answer on. Keeps the tallies of connection and stream; what the outcome
+// means is the router's business.
 //
 // Threads: one loop. Lifetime: dropped through Drop(), which cancels everything and buries it.
 // Memory comes from a free list of the thread.

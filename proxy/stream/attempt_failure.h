@@ -27,8 +27,8 @@ enum class AttemptFailure : uint8_t {
 };
 
 struct AttemptFailureText {
-  absl::string_view text;     // in bodies: "reset reason: TEXT"
-  absl::string_view detail;   // in details: "{DETAIL}", no blanks
+  absl::string_view text;    // in bodies: "reset reason: TEXT"
+  absl::string_view detail;  // in details: "{DETAIL}", no blanks
   ResponseFlag flag;
   int status;
 };

@@ -117,8 +117,8 @@ bool FilterChain::HookBody(Direction direction, size_t index, Body& body, bool e
   const uint32_t before = mark(direction);
   half.in_hook = true;
   HttpFilter& filter = slots_[index]->filter();
-  Verdict verdict = direction == kRequest ? filter.OnRequestBody(body, end)
-                                          : filter.OnResponseBody(body, end);
+  Verdict verdict =
+      direction == kRequest ? filter.OnRequestBody(body, end) : filter.OnResponseBody(body, end);
   if (mark(direction) != before) return false;
   half.in_hook = false;
   if (verdict == Verdict::kReplied) return false;
@@ -126,8 +126,7 @@ bool FilterChain::HookBody(Direction direction, size_t index, Body& body, bool e
   const bool holding = half.held != Held::kNone;
   if (verdict == Verdict::kContinue && !holding) return true;
   // Over HTTP/2 a body of one frame is never too large to be kept (Envoy's way).
-  const bool whole =
-      end && half.seen.empty() && host_->info().protocol == Protocol::kHttp2;
+  const bool whole = end && half.seen.empty() && host_->info().protocol == Protocol::kHttp2;
   half.seen.Append(body);
   half.end_seen = half.end_seen || end;
   if (!whole) {

@@ -64,8 +64,8 @@ class FilterChainHost {
 // The filters of one exchange, both ways, with pause and resume. A message part goes from filter to
 // filter until one holds it; what a filter holds waits in its slot.
 //
-// Threads: the stream's. Lifetime: part of its Stream; Build() and End() enclose an exchange. Any call
-// may end the exchange: the chain notices by stop marks and touches nothing afterwards.
+// Threads: the stream's. Lifetime: part of its Stream; Build() and End() enclose an exchange. Any
+// call may end the exchange: the chain notices by stop marks and touches nothing afterwards.
 class FilterChain {
  public:
   explicit FilterChain(FilterChainHost* host) : host_(host) {}
@@ -75,7 +75,8 @@ class FilterChain {
   void Build(const HttpService::Chain& chain);
   bool built() const { return built_; }
   size_t size() const { return count_; }
-  // The exchange is over: OnEnd() to every filter, no hook follows. May be called from inside a hook.
+  // The exchange is over: OnEnd() to every filter, no hook follows. May be called from inside a
+  // hook.
   void Stop();
   // Stop(), then the filters' destructors; not from inside a hook. Idempotent.
   void End();
@@ -88,9 +89,11 @@ class FilterChain {
   void ResponseBody(Body& body, bool end);
   void ResponseTrailers(Headers* trailers);
 
-  // From now on no filter sees the request any more, and the response is one of our own: it goes back
-  // through the filters that saw the request. Whatever was held of another response is dropped.
+  // From now on no filter sees the request any more, and the response is one of our own: it goes
+  // back through the filters that saw the request. Whatever was held of another response is
+  // dropped.
   void StartReply();
+
  private:
   class Slot;
   enum Direction : uint8_t { kRequest, kResponse };
@@ -103,8 +106,8 @@ class FilterChain {
     bool resume_asked = false;
     bool reading_paused = false;
     bool headers_held = false;
-    bool end_seen = false;      // the part that ends the message was given to the hook
-    bool end_waiting = false;   // ... waits in `waiting`
+    bool end_seen = false;     // the part that ends the message was given to the hook
+    bool end_waiting = false;  // ... waits in `waiting`
     bool trailers_seen = false;
     Headers* headers = nullptr;
     Headers* trailers = nullptr;

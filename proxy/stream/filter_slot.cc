@@ -82,8 +82,8 @@ absl::string_view FilterChain::Slot::cluster_name() const {
 void FilterChain::Slot::StartTimer(int64_t delay_ns) {
   if (!timer_) {
     timer_.emplace(
-        &host().loop().timers(),
-        [](void* self) { static_cast<Slot*>(self)->filter_->OnTimer(); }, this);
+        &host().loop().timers(), [](void* self) { static_cast<Slot*>(self)->filter_->OnTimer(); },
+        this);
   }
   timer_->Start(delay_ns);
 }

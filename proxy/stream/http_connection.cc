@@ -50,16 +50,18 @@ HttpConnection::HttpConnection(HttpWorker* worker, std::shared_ptr<const HttpSer
       listener_stats_(worker->stats().Cells(service_->listener_stats())),
       door_(std::make_unique<CodecDoor>(this)),
       start_ns_(worker->loop().now_ns()),
-      idle_timer_(&worker->loop().timers(),
-                  [](void* self) { static_cast<HttpConnection*>(self)->OnIdleTimeout(); }, this),
-      duration_timer_(&worker->loop().timers(),
-                      [](void* self) { static_cast<HttpConnection*>(self)->OnMaxDuration(); },
-                      this),
-      drain_timer_(&worker->loop().timers(),
-                   [](void* self) { static_cast<HttpConnection*>(self)->OnDrainTimeout(); }, this),
-      keepalive_timer_(&worker->loop().timers(),
-                       [](void* self) { static_cast<HttpConnection*>(self)->OnKeepalive(); },
-                       this) {
+      idle_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<HttpConnection*>(self)->OnIdleTimeout(); }, this),
+      duration_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<HttpConnection*>(self)->OnMaxDuration(); }, this),
+      drain_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<HttpConnection*>(self)->OnDrainTimeout(); }, this),
+      keepalive_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<HttpConnection*>(self)->OnKeepalive(); }, this) {
   stats_.Add(HttpStat::kCxTotal);
   stats_.Add(HttpStat::kCxActive);
 }
@@ -117,8 +119,7 @@ void HttpConnection::OnConnected() {
 bool HttpConnection::ChooseCodec(bool eof) {
   Body& input = connection_->input();
   if (input.empty()) return false;
-  const absl::string_view head =
-      input.Linearize(std::min(input.size(), kHttp2Preface.size()));
+  const absl::string_view head = input.Linearize(std::min(input.size(), kHttp2Preface.size()));
   const DetectedProtocol detected = DetectProtocol(head);
   if (detected == DetectedProtocol::kNeedMore && !eof) return false;
   MakeCodec(detected == DetectedProtocol::kHttp2);

@@ -39,8 +39,8 @@ class HttpConnectionOwner {
 // OnHttpConnectionEnded. Destroying it earlier (a worker that stops) resets its streams.
 class HttpConnection final : public Mortal, private ConnectionEvents {
  public:
-  // `connection` is accepted; its transport may still be shaking hands. Bytes may wait in its input()
-  // already (listener filters peeked).
+  // `connection` is accepted; its transport may still be shaking hands. Bytes may wait in its
+  // input() already (listener filters peeked).
   HttpConnection(HttpWorker* worker, std::shared_ptr<const HttpService> service,
                  std::unique_ptr<Connection> connection, HttpConnectionOwner* owner);
   ~HttpConnection() override;
@@ -67,9 +67,11 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   bool is_http2() const;
   // The peer broke the protocol; its streams end for that.
   bool broken() const { return broken_; }
-  // Decides at the response's headers whether the connection goes on; true: say so to an HTTP/1 peer.
+  // Decides at the response's headers whether the connection goes on; true: say so to an HTTP/1
+  // peer.
   bool DrainsAtResponse(bool close_requested);
-  // The stream is over in both directions or reset; it goes back to the pool at the end of the turn.
+  // The stream is over in both directions or reset; it goes back to the pool at the end of the
+  // turn.
   void OnStreamEnded(Stream* stream);
   // The exchange cannot end cleanly on HTTP/1: after what was written the connection closes.
   void CloseWhenFlushed();

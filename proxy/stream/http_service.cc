@@ -87,8 +87,8 @@ void HttpService::DeriveCodecOptions() {
   http2_ = CodecOptions(config_->http2, config_->common);
   http2_.max_headers_bytes = header_bytes;
   http2_.buffer_limit = buffer_limit_;
-  http2_.stream_error_on_invalid_message =
-      config_->http2.stream_error_on_invalid.value_or(config_->stream_error_on_invalid_http_message);
+  http2_.stream_error_on_invalid_message = config_->http2.stream_error_on_invalid.value_or(
+      config_->stream_error_on_invalid_http_message);
 }
 
 HttpService::Chain HttpService::MakeChain(const std::vector<xds::HttpFilterConfig>& filters,

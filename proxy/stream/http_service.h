@@ -24,11 +24,11 @@ struct HttpServiceInput {
   std::shared_ptr<const xds::HttpConnectionManager> config;
   StatStore* stats = nullptr;
   LogFiles* log_files = nullptr;
-  std::string listener_stat_prefix;  // "listener.127.0.0.1_8080."
+  std::string listener_stat_prefix;     // "listener.127.0.0.1_8080."
   uint32_t buffer_limit = 1024 * 1024;  // per_connection_buffer_limit_bytes
-  Address host_address;              // of this machine: stands in XFF for loopback clients
-  std::string node_id;               // x-envoy-downstream-service-node
-  std::string service_cluster;       // x-envoy-downstream-service-cluster
+  Address host_address;                 // of this machine: stands in XFF for loopback clients
+  std::string node_id;                  // x-envoy-downstream-service-node
+  std::string service_cluster;          // x-envoy-downstream-service-cluster
 };
 
 // Main's half of one HTTP connection manager: its configuration with all that is derived from it

@@ -33,8 +33,8 @@ struct PreparedReply {
 };
 
 // Makes a reply of our own, as Envoy does: mutations of the route, the reply's own edits,
-// local_reply_config (status, body, format, headers), then, for a gRPC request, trailers-only with the
-// mapped status.
+// local_reply_config (status, body, format, headers), then, for a gRPC request, trailers-only with
+// the mapped status.
 PreparedReply PrepareLocalReply(const LocalReply& reply, const LocalReplyContext& context);
 
 }  // namespace remora::proxy

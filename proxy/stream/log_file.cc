@@ -114,7 +114,8 @@ LogWriter::LogWriter(Loop* loop, int64_t interval_ms, StatScope<FileStat> stats)
     : loop_(loop),
       interval_ms_(interval_ms),
       stats_(stats),
-      timer_(&loop_->timers(), [](void* self) { static_cast<LogWriter*>(self)->OnTimer(); }, this) {}
+      timer_(
+          &loop_->timers(), [](void* self) { static_cast<LogWriter*>(self)->OnTimer(); }, this) {}
 
 LogWriter::~LogWriter() { Flush(); }
 
@@ -161,7 +162,8 @@ void LogWriter::Flush() {
 void LogWriter::Flush(Entry& entry) {
   size_t done = 0;
   const bool failed = !WriteAll(entry, &done);
-  // A file that cannot be written (disk full) must not grow memory; a slow stream may hold back some.
+  // A file that cannot be written (disk full) must not grow memory; a slow stream may hold back
+  // some.
   if (failed || entry.text.size() - done > kMostHeld) {
     stats_.Add(FileStat::kWriteFailed);
     done = entry.text.size();

@@ -61,7 +61,8 @@ class LogFiles {
   absl::StatusOr<std::shared_ptr<const LogFile>> Open(const std::string& path);
   std::shared_ptr<const LogFile> Stdout();
   std::shared_ptr<const LogFile> Stderr();
-  // SIGUSR1: files are opened anew under their names (after rotation). Returns how many could not be.
+  // SIGUSR1: files are opened anew under their names (after rotation). Returns how many could not
+  // be.
   size_t Reopen();
 
  private:

@@ -8,7 +8,9 @@
 namespace remora::proxy {
 namespace {
 
-absl::string_view PathOnly(absl::string_view path) { return path.substr(0, path.find_first_of("?#")); }
+absl::string_view PathOnly(absl::string_view path) {
+  return path.substr(0, path.find_first_of("?#"));
+}
 
 // The host without its port where the redirect's scheme or port make it wrong.
 absl::string_view HostFor(absl::string_view scheme, bool new_port, const Headers& request) {
@@ -26,8 +28,8 @@ absl::string_view HostFor(absl::string_view scheme, bool new_port, const Headers
   const absl::string_view protocol = request.Value(HeaderId::kXForwardedProto);
   bool remove = new_port;
   if (scheme != protocol) {
-    remove = remove || (protocol == "https" && port == ":443") ||
-             (protocol == "http" && port == ":80");
+    remove =
+        remove || (protocol == "https" && port == ":443") || (protocol == "http" && port == ":80");
   }
   return remove ? host.substr(0, colon) : host;
 }

@@ -60,8 +60,8 @@ absl::string_view SchemeOfConnection(const ConnectionInfo& connection) {
 
 void AppendXff(const RequestContext& context, Headers& request) {
   const Address& peer = context.connection.remote;
-  const Address& shown = peer.is_loopback() && context.host_address.is_ip() ? context.host_address
-                                                                            : peer;
+  const Address& shown =
+      peer.is_loopback() && context.host_address.is_ip() ? context.host_address : peer;
   if (!shown.is_ip()) return;
   Arena& arena = request.arena();
   absl::string_view text = shown.IpString(arena);
@@ -100,8 +100,7 @@ Client ClientOfThisConnection(const RequestContext& context, Headers& request) {
 }
 
 Client ClientOfForwardedFor(const RequestContext& context, const Headers& request) {
-  const ForwardedAddress found =
-      AddressFromXff(request, context.config.xff_num_trusted_hops);
+  const ForwardedAddress found = AddressFromXff(request, context.config.xff_num_trusted_hops);
   if (!found.found) return {context.connection.remote, false};
   return {found.address, found.single};
 }
@@ -124,8 +123,8 @@ void SetScheme(const RequestContext& context, Headers& request) {
   absl::string_view scheme = request.scheme();
   if (scheme.empty()) {
     const absl::string_view forwarded = request.Value(HeaderId::kXForwardedProto);
-    const bool usable = absl::EqualsIgnoreCase(forwarded, "http") ||
-                        absl::EqualsIgnoreCase(forwarded, "https");
+    const bool usable =
+        absl::EqualsIgnoreCase(forwarded, "http") || absl::EqualsIgnoreCase(forwarded, "https");
     scheme = usable ? forwarded : SchemeOfConnection(context.connection);
     request.set_pseudo_static(HeaderId::kScheme,
                               absl::EqualsIgnoreCase(scheme, "https") ? "https" : "http");
@@ -141,14 +140,19 @@ void RemoveInternalHeaders(bool edge, const xds::RouteTable* routes, Headers& re
   constexpr HeaderId kEdge[] = {HeaderId::kXEnvoyDecoratorOperation,
                                 HeaderId::kXEnvoyDownstreamServiceCluster,
                                 HeaderId::kXEnvoyDownstreamServiceNode};
-  constexpr HeaderId kExternal[] = {
-      HeaderId::kXEnvoyRetriableStatusCodes,   HeaderId::kXEnvoyRetriableHeaderNames,
-      HeaderId::kXEnvoyRetryOn,                HeaderId::kXEnvoyRetryGrpcOn,
-      HeaderId::kXEnvoyMaxRetries,             HeaderId::kXEnvoyUpstreamAltStatName,
-      HeaderId::kXEnvoyUpstreamRqTimeoutMs,    HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
-      HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse, HeaderId::kXEnvoyExpectedRqTimeoutMs,
-      HeaderId::kXEnvoyForceTrace,             HeaderId::kXEnvoyIpTags,
-      HeaderId::kXEnvoyHedgeOnPerTryTimeout};
+  constexpr HeaderId kExternal[] = {HeaderId::kXEnvoyRetriableStatusCodes,
+                                    HeaderId::kXEnvoyRetriableHeaderNames,
+                                    HeaderId::kXEnvoyRetryOn,
+                                    HeaderId::kXEnvoyRetryGrpcOn,
+                                    HeaderId::kXEnvoyMaxRetries,
+                                    HeaderId::kXEnvoyUpstreamAltStatName,
+                                    HeaderId::kXEnvoyUpstreamRqTimeoutMs,
+                                    HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs,
+                                    HeaderId::kXEnvoyUpstreamRqTimeoutAltResponse,
+                                    HeaderId::kXEnvoyExpectedRqTimeoutMs,
+                                    HeaderId::kXEnvoyForceTrace,
+                                    HeaderId::kXEnvoyIpTags,
+                                    HeaderId::kXEnvoyHedgeOnPerTryTimeout};
   if (edge) {
     for (const HeaderId id : kEdge) request.Remove(id);
   }
@@ -182,8 +186,8 @@ ForwardedAddress AddressFromXff(const Headers& request, uint32_t hops) {
     rest = rest.substr(0, comma);
   }
   const size_t comma = rest.rfind(',');
-  const absl::string_view last = absl::StripAsciiWhitespace(
-      comma == absl::string_view::npos ? rest : rest.substr(comma + 1));
+  const absl::string_view last =
+      absl::StripAsciiWhitespace(comma == absl::string_view::npos ? rest : rest.substr(comma + 1));
   const std::optional<Address> address = Address::FromIp(last, 0);
   if (!address) return out;
   out.address = *address;

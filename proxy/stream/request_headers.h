@@ -16,11 +16,11 @@ namespace remora::proxy {
 struct RequestContext {
   const xds::HttpConnectionManager& config;
   const ConnectionInfo& connection;
-  const Address& host_address;          // of this machine
+  const Address& host_address;  // of this machine
   const std::string& node_id;
-  const std::string& service_cluster;   // of the node: add_user_agent
-  const xds::RouteTable* routes;        // for internal_only_headers; may be null
-  bool upgrade = false;                 // keeps its upgrade field
+  const std::string& service_cluster;  // of the node: add_user_agent
+  const xds::RouteTable* routes;       // for internal_only_headers; may be null
+  bool upgrade = false;                // keeps its upgrade field
   uint64_t random_high = 0;
   uint64_t random_low = 0;
 };
@@ -39,8 +39,8 @@ ClientVerdict PrepareRequestHeaders(const RequestContext& context, Headers& requ
 void PrepareClientCert(const xds::HttpConnectionManager& config, const TlsFacts* tls,
                        Headers& request);
 
-// The address `hops` places from the right of X-Forwarded-For; nothing when there are fewer, or it is
-// no address. `single`: the field holds one address.
+// The address `hops` places from the right of X-Forwarded-For; nothing when there are fewer, or it
+// is no address. `single`: the field holds one address.
 struct ForwardedAddress {
   Address address;
   bool found = false;

@@ -11,7 +11,8 @@
 
 namespace remora::proxy {
 
-// Why an exchange is traced, as the request id carries it in the digit that names the UUID's version.
+// Why an exchange is traced, as the request id carries it in the digit that names the UUID's
+// version.
 enum class TraceReason : char {
   kNotTraceable = '4',
   kSampled = '9',

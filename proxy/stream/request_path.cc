@@ -140,7 +140,8 @@ size_t PortStart(absl::string_view host) {
   const size_t colon = host.rfind(':');
   if (colon == absl::string_view::npos) return colon;
   const size_t bracket = host.rfind(']');
-  if (bracket != absl::string_view::npos) return colon == bracket + 1 ? colon : absl::string_view::npos;
+  if (bracket != absl::string_view::npos)
+    return colon == bracket + 1 ? colon : absl::string_view::npos;
   // More than one colon and no brackets: an IPv6 address without a port.
   return host.find(':') == colon ? colon : absl::string_view::npos;
 }

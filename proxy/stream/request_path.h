@@ -12,9 +12,9 @@ namespace remora::proxy {
 // What became of a request's path before anything looks at it.
 enum class PathVerdict : uint8_t { kContinue, kReject, kRedirect };
 
-// Applies path normalisation (RFC 3986 dot segments), merged slashes and the escaped-slash action in
-// Envoy's order; a fragment is refused in any case. kRedirect: :path holds the location to send the
-// client to.
+// Applies path normalisation (RFC 3986 dot segments), merged slashes and the escaped-slash action
+// in Envoy's order; a fragment is refused in any case. kRedirect: :path holds the location to send
+// the client to.
 PathVerdict NormalizePath(const xds::HttpConnectionManager& config, Headers& request);
 
 // Removes the port and a trailing dot of the host as configured. `local_port`: where the connection

@@ -50,7 +50,8 @@ const ProxyError* ErrorOf(const ResponseFlags& flags) {
 std::string FlagList(const ResponseFlags& flags) {
   std::string out;
   flags.ForEach([&](ResponseFlag flag) {
-    absl::StrAppend(&out, out.empty() ? "" : ",", kResponseFlagShortNames[static_cast<size_t>(flag)]);
+    absl::StrAppend(&out, out.empty() ? "" : ",",
+                    kResponseFlagShortNames[static_cast<size_t>(flag)]);
   });
   return out;
 }

@@ -12,8 +12,8 @@ namespace remora::proxy {
 // server, hop-by-hop fields, request id, via, Proxy-Status. `request` may be null. `upgrade`: the
 // response accepts an upgrade and keeps its upgrade field. `local`: Remora made it itself.
 void PrepareResponseHeaders(const xds::HttpConnectionManager& config, const Headers* request,
-                            absl::string_view date, bool upgrade, bool local, const StreamInfo& info,
-                            const std::string& node_id, Headers& response);
+                            absl::string_view date, bool upgrade, bool local,
+                            const StreamInfo& info, const std::string& node_id, Headers& response);
 
 }  // namespace remora::proxy
 

@@ -16,8 +16,8 @@
 namespace remora::proxy {
 
 // Whether, and when, a request is tried again: the route's retry policy with what the request's own
-// x-envoy-retry-* headers ask for, the budget of tries, and the hosts that were tried. Knows no timer
-// and no socket.
+// x-envoy-retry-* headers ask for, the budget of tries, and the hosts that were tried. Knows no
+// timer and no socket.
 //
 // Threads: one loop. Lifetime: one exchange; Begin() starts it anew.
 class Retry {

@@ -150,8 +150,8 @@ PoolKey Exchange::KeyFor(const lb::Choice& choice) {
       key.protocol = UpstreamProtocol::kHttp2;
       break;
     case Config::kUseDownstream:
-      key.protocol = info().protocol == Protocol::kHttp2 ? UpstreamProtocol::kHttp2
-                                                         : UpstreamProtocol::kHttp1;
+      key.protocol =
+          info().protocol == Protocol::kHttp2 ? UpstreamProtocol::kHttp2 : UpstreamProtocol::kHttp1;
       break;
     case Config::kAuto:
       key.protocol = UpstreamProtocol::kAuto;
@@ -294,8 +294,8 @@ void Exchange::RequestEnded() {
   request_end_ms_ = now_ms();
   if (timeouts_.global_ms > 0) {
     response_timer_.emplace(
-        &host_->loop().timers(), [](void* self) { static_cast<Exchange*>(self)->OnResponseTimer(); },
-        this);
+        &host_->loop().timers(),
+        [](void* self) { static_cast<Exchange*>(self)->OnResponseTimer(); }, this);
     response_timer_->StartMs(timeouts_.global_ms);
   }
   if (attempt_ != nullptr && attempt_->ready() && !attempt_->headers_received() &&

@@ -24,8 +24,8 @@ namespace remora::proxy {
 class RandomSource;
 class WorkerView;
 
-// What the router needs of the exchange it serves (implemented by Stream). Everything is valid until
-// Router::Cancel() or the last response event.
+// What the router needs of the exchange it serves (implemented by Stream). Everything is valid
+// until Router::Cancel() or the last response event.
 class RouterHost {
  public:
   virtual Loop& loop() = 0;
@@ -84,9 +84,9 @@ class Router {
   static std::unique_ptr<Router> Create();
   virtual ~Router() = default;
 
-  // Starts an exchange. `headers` is what the filters left of the request; the router edits it (host
-  // and path rewrites, x-envoy-* fields). `upgrade`: the request asks for an accepted upgrade or is a
-  // CONNECT; both directions stay open after the response headers.
+  // Starts an exchange. `headers` is what the filters left of the request; the router edits it
+  // (host and path rewrites, x-envoy-* fields). `upgrade`: the request asks for an accepted upgrade
+  // or is a CONNECT; both directions stay open after the response headers.
   virtual void OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bool upgrade) = 0;
   virtual void OnRequestBody(Body& body, bool end) = 0;
   virtual void OnRequestTrailers(Headers* trailers) = 0;

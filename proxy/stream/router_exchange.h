@@ -18,8 +18,8 @@
 
 namespace remora::proxy {
 
-// The router of one exchange (router.h says what it is for). At most one attempt is under way; between
-// two attempts a back-off timer runs.
+// The router of one exchange (router.h says what it is for). At most one attempt is under way;
+// between two attempts a back-off timer runs.
 //
 // The request's side is in router.cc, the response's in router_response.cc.
 class Exchange final : public Router, private AttemptEvents {

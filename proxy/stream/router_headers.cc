@@ -107,7 +107,8 @@ std::optional<int64_t> GrpcTimeoutMs(const Headers& request) {
 
 RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request, bool grpc) {
   RequestTimeouts timeouts;
-  // With max_stream_duration the connection manager limits the stream; grpc-timeout is its business.
+  // With max_stream_duration the connection manager limits the stream; grpc-timeout is its
+  // business.
   const bool by_stream = action.max_stream_duration.has_value();
   if (grpc && action.grpc_timeout_header_max.has_value() && !by_stream) {
     timeouts.global_ms = GrpcGlobalTimeout(action, request);
@@ -135,9 +136,8 @@ void WriteTimeouts(const RequestTimeouts& timeouts, const xds::ForwardAction& ac
   if (expected == 0) return;
   if (timeouts.global_ms != 0) {
     // Zero would tell the upstream that there is no limit.
-    expected = elapsed_ms >= timeouts.global_ms
-                   ? 1
-                   : std::min(expected, timeouts.global_ms - elapsed_ms);
+    expected =
+        elapsed_ms >= timeouts.global_ms ? 1 : std::min(expected, timeouts.global_ms - elapsed_ms);
   }
   Arena& arena = request.arena();
   if (write_expected) {
@@ -181,7 +181,8 @@ void RewriteHost(const xds::ForwardAction& action, const xds::WeightedCluster* w
     SplitQuery(request.path(), &path, &rest);
     return set(action.host_rewrite_path_regex->Apply(path));
   }
-  if (action.host_rewrite != nullptr) return set(action.host_rewrite->Format(info, request.arena()));
+  if (action.host_rewrite != nullptr)
+    return set(action.host_rewrite->Format(info, request.arena()));
   if (!action.host_rewrite_text.empty()) set(action.host_rewrite_text);
 }
 

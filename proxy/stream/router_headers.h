@@ -26,14 +26,15 @@ struct RequestTimeouts {
   int status = 504;  // of the answer when time is up
 };
 
-// The route's limits, with what steering headers and grpc-timeout say; takes the steering headers out.
+// The route's limits, with what steering headers and grpc-timeout say; takes the steering headers
+// out.
 RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request, bool grpc);
 // Tells the upstream how long the client will wait: x-envoy-expected-rq-timeout-ms, grpc-timeout.
 void WriteTimeouts(const RequestTimeouts& timeouts, const xds::ForwardAction& action,
                    int64_t elapsed_ms, bool write_expected, bool grpc, Headers& request);
 
-// Host and path as the route and, for the host, the chosen weighted cluster (may be null) want them.
-// `keep_original`: x-envoy-original-host and -path say what was there.
+// Host and path as the route and, for the host, the chosen weighted cluster (may be null) want
+// them. `keep_original`: x-envoy-original-host and -path say what was there.
 void RewriteHost(const xds::ForwardAction& action, const xds::WeightedCluster* weighted,
                  const StreamInfo& info, bool keep_original, Headers& request);
 void RewritePath(const xds::Route& route, const StreamInfo& info, bool keep_original,

@@ -160,9 +160,9 @@ std::unique_ptr<Shadow> Shadow::Create(WorkerView& view, const Origin& origin) {
   if (policy.fraction.has_value() && !policy.fraction->Includes(nullptr, view.random().Next())) {
     return nullptr;
   }
-  const absl::string_view name =
-      policy.cluster.empty() ? origin.headers->Get(policy.cluster_header).value_or("")
-                             : absl::string_view(policy.cluster);
+  const absl::string_view name = policy.cluster.empty()
+                                     ? origin.headers->Get(policy.cluster_header).value_or("")
+                                     : absl::string_view(policy.cluster);
   ClusterView* cluster = view.FindCluster(name);
   if (cluster == nullptr) return nullptr;
   return std::make_unique<MirroredRequest>(view, cluster, origin);
@@ -175,7 +175,8 @@ void Shadow::Launch(std::unique_ptr<Shadow> shadow) {
 
 std::string ShadowHost(absl::string_view authority) {
   const size_t colon = authority.rfind(':');
-  const bool has_port = colon != absl::string_view::npos && authority.find(']', colon) == absl::string_view::npos;
+  const bool has_port =
+      colon != absl::string_view::npos && authority.find(']', colon) == absl::string_view::npos;
   if (!has_port) return absl::StrCat(authority, "-shadow");
   return absl::StrCat(authority.substr(0, colon), "-shadow", authority.substr(colon));
 }

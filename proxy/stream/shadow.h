@@ -12,8 +12,8 @@
 
 namespace remora::proxy {
 
-// A copy of a request on its way to a mirror (request_mirror_policies). Collects the request, is sent
-// when it is whole, and nobody hears of its answer; only the mirror's statistics do.
+// A copy of a request on its way to a mirror (request_mirror_policies). Collects the request, is
+// sent when it is whole, and nobody hears of its answer; only the mirror's statistics do.
 //
 // Threads: the worker's. Lifetime: the exchange's until Launch(), then the view's.
 class Shadow {
@@ -22,8 +22,8 @@ class Shadow {
 
   struct Origin {
     const xds::MirrorPolicy* policy = nullptr;
-    const Headers* headers = nullptr;  // as they go upstream
-    int64_t timeout_ms = 0;            // the exchange's own limit
+    const Headers* headers = nullptr;      // as they go upstream
+    int64_t timeout_ms = 0;                // the exchange's own limit
     const Address* own_address = nullptr;  // for x-forwarded-for; null: none is added
   };
   // Null when this request is not mirrored: not drawn, or there is no such cluster.

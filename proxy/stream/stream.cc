@@ -20,16 +20,21 @@ Stream::Stream(HttpWorker* worker)
     : worker_(worker),
       chain_(this),
       router_(worker->MakeRouter()),
-      headers_timer_(&worker->loop().timers(),
-                     [](void* self) { static_cast<Stream*>(self)->OnHeadersTimeout(); }, this),
-      request_timer_(&worker->loop().timers(),
-                     [](void* self) { static_cast<Stream*>(self)->OnRequestTimeout(); }, this),
-      idle_timer_(&worker->loop().timers(),
-                  [](void* self) { static_cast<Stream*>(self)->OnIdleTimeout(); }, this),
-      duration_timer_(&worker->loop().timers(),
-                      [](void* self) { static_cast<Stream*>(self)->OnDurationTimeout(); }, this),
-      log_timer_(&worker->loop().timers(),
-                 [](void* self) { static_cast<Stream*>(self)->OnLogTimer(); }, this) {}
+      headers_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<Stream*>(self)->OnHeadersTimeout(); }, this),
+      request_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<Stream*>(self)->OnRequestTimeout(); }, this),
+      idle_timer_(
+          &worker->loop().timers(), [](void* self) { static_cast<Stream*>(self)->OnIdleTimeout(); },
+          this),
+      duration_timer_(
+          &worker->loop().timers(),
+          [](void* self) { static_cast<Stream*>(self)->OnDurationTimeout(); }, this),
+      log_timer_(
+          &worker->loop().timers(), [](void* self) { static_cast<Stream*>(self)->OnLogTimer(); },
+          this) {}
 
 Stream::~Stream() { Clear(); }
 
@@ -65,8 +70,8 @@ void Stream::Begin(HttpConnection* connection, CodecStream* codec_stream) {
 void Stream::Clear() {
   chain_.End();
   router_->Cancel();
-  for (Timer* timer : {&headers_timer_, &request_timer_, &idle_timer_, &duration_timer_,
-                       &log_timer_}) {
+  for (Timer* timer :
+       {&headers_timer_, &request_timer_, &idle_timer_, &duration_timer_, &log_timer_}) {
     timer->Stop();
   }
   pin_.Release();
@@ -228,8 +233,8 @@ void Stream::Finish() {
   if (ended_) return;
   ended_ = true;
   info_.timing.end_ns = worker_->loop().now_ns();
-  for (Timer* timer : {&headers_timer_, &request_timer_, &idle_timer_, &duration_timer_,
-                       &log_timer_}) {
+  for (Timer* timer :
+       {&headers_timer_, &request_timer_, &idle_timer_, &duration_timer_, &log_timer_}) {
     timer->Stop();
   }
   const StatScope<HttpStat>& stats = connection_->stats();

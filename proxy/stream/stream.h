@@ -35,8 +35,8 @@ class HttpWorker;
 // The request's side is in stream_request.cc, the response's in stream_response.cc, routes and
 // replies of our own in stream_route.cc, timers and the end in stream.cc.
 //
-// Threads: its worker's. Lifetime: pooled by HttpWorker. Begin() takes it into use; after it ended it
-// stays as it is until the turn is over (its own frames may be on the stack), then Clear()s.
+// Threads: its worker's. Lifetime: pooled by HttpWorker. Begin() takes it into use; after it ended
+// it stays as it is until the turn is over (its own frames may be on the stack), then Clear()s.
 class Stream final : public MessageSink, public RouterHost, public FilterChainHost {
  public:
   explicit Stream(HttpWorker* worker);
@@ -180,9 +180,9 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   uint32_t response_pauses_ = 0;
   Progress request_ = Progress::kWaiting;
   Progress response_ = Progress::kWaiting;
-  bool routed_ = false;          // the router has the request
-  bool route_chosen_ = false;    // levels_ are those of the headers as they are
-  bool tls_redirect_ = false;    // the virtual host wants TLS
+  bool routed_ = false;        // the router has the request
+  bool route_chosen_ = false;  // levels_ are those of the headers as they are
+  bool tls_redirect_ = false;  // the virtual host wants TLS
   bool local_reply_ = false;
   bool close_requested_ = false;  // this exchange is to be the connection's last
   bool upgraded_ = false;

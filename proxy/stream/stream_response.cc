@@ -31,8 +31,8 @@ void Stream::Reply(const LocalReply& reply, bool route_mutations) {
   if (reply.status == 400 && !connection_->is_http2()) close_requested_ = true;
   chain_.StartReply();
   const bool forwards = levels_.route != nullptr && levels_.route->forward() != nullptr;
-  LocalReplyContext context{connection_->service().config(), {}, runtime(), random(), arena_,
-                            info_};
+  LocalReplyContext context{
+      connection_->service().config(), {}, runtime(), random(), arena_, info_};
   if (route_mutations && forwards && !tls_redirect_) {
     context.levels = {levels_.table, levels_.virtual_host, levels_.route, nullptr};
   }
@@ -92,7 +92,8 @@ void Stream::OnUpstreamAborted(absl::string_view details) {
   Abort();
 }
 
-// True when the response turns the stream into a tunnel. Each side's version says it in its own way.
+// True when the response turns the stream into a tunnel. Each side's version says it in its own
+// way.
 bool Stream::AcceptUpgrade(Headers& headers) {
   if (upgrade_.empty()) return false;
   const int status = headers.status();

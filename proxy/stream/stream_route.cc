@@ -75,8 +75,7 @@ void Stream::NoteRoute() {
   info_.route_name = levels_.route->name;
   info_.route_metadata = &levels_.route->metadata;
   if (!levels_.virtual_host->virtual_clusters.empty() && levels_.route->forward() != nullptr) {
-    const xds::VirtualCluster* found =
-        levels_.virtual_host->MatchVirtualCluster(*request_headers_);
+    const xds::VirtualCluster* found = levels_.virtual_host->MatchVirtualCluster(*request_headers_);
     info_.virtual_cluster_name = found == nullptr ? "other" : absl::string_view(found->name);
   }
 }

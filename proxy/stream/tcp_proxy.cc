@@ -370,7 +370,8 @@ void Session::CountBytes() {
   const uint64_t read = downstream_->bytes_read();
   const uint64_t written = downstream_->bytes_written();
   stats_.Add(TcpStat::kDownstreamCxRxBytesTotal, read - std::exchange(counted_read_, read));
-  stats_.Add(TcpStat::kDownstreamCxTxBytesTotal, written - std::exchange(counted_written_, written));
+  stats_.Add(TcpStat::kDownstreamCxTxBytesTotal,
+             written - std::exchange(counted_written_, written));
 }
 
 void Session::End() {
@@ -392,8 +393,7 @@ StatSchema TcpStatSchema() { return kTcpStats; }
 std::unique_ptr<TcpSession> TcpSession::Start(std::unique_ptr<Connection> downstream, bool started,
                                               std::shared_ptr<const TcpProxySettings> settings,
                                               WorkerView* view, TcpSessionOwner* owner) {
-  auto session =
-      std::make_unique<Session>(std::move(downstream), std::move(settings), view, owner);
+  auto session = std::make_unique<Session>(std::move(downstream), std::move(settings), view, owner);
   session->Begin(started);
   return session;
 }

@@ -63,10 +63,9 @@ struct TcpProxySettings {
 class TcpSession : public Mortal {
  public:
   // Takes an accepted connection, started or not (bytes that listener filters read are in its
-  // input()). `view` is the worker's. OnTcpSessionEnd comes at the end of a turn, never from inside a
-  // call into the session.
-  static std::unique_ptr<TcpSession> Start(std::unique_ptr<Connection> downstream,
-                                           bool started,
+  // input()). `view` is the worker's. OnTcpSessionEnd comes at the end of a turn, never from inside
+  // a call into the session.
+  static std::unique_ptr<TcpSession> Start(std::unique_ptr<Connection> downstream, bool started,
                                            std::shared_ptr<const TcpProxySettings> settings,
                                            WorkerView* view, TcpSessionOwner* owner);
 

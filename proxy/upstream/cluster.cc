@@ -13,7 +13,8 @@ namespace {
 
 using health::Resource;
 
-// How many hosts were given each of the cluster's transports: "cluster.NAME.MATCH.total_match_count".
+// How many hosts were given each of the cluster's transports:
+// "cluster.NAME.MATCH.total_match_count".
 enum class MatchStat : uint16_t { kTotal };
 constexpr StatDef kMatchStats[] = {{"total_match_count", StatKind::kCounter}};
 
@@ -26,8 +27,7 @@ std::string PrefixOf(const xds::Cluster& config) {
 void CountMatches(const Cluster& cluster, const Cluster* previous, StatStore& stats) {
   const std::string prefix = PrefixOf(*cluster.config);
   const auto scope_of = [&](absl::string_view name) {
-    return stats.MainScope<MatchStat>(
-        stats.Register(absl::StrCat(prefix, name, "."), kMatchStats));
+    return stats.MainScope<MatchStat>(stats.Register(absl::StrCat(prefix, name, "."), kMatchStats));
   };
   std::vector<StatScope<MatchStat>> scopes;
   for (const xds::TransportMatch& match : cluster.config->transport_matches) {
@@ -136,8 +136,8 @@ absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, 
     if (!policy.ok()) return policy.status();
     cluster->policy = *std::move(policy);
   }
-  const bool same_hosts = input.previous != nullptr &&
-                          input.previous->policy->hosts().table() == input.hosts->table();
+  const bool same_hosts =
+      input.previous != nullptr && input.previous->policy->hosts().table() == input.hosts->table();
   cluster->members = same_hosts ? input.previous->members : MembersOf(*input.hosts);
 
   absl::Status status = FillTransport(config.transport, input, &cluster->transport);
@@ -171,8 +171,8 @@ void PublishMembership(const Cluster& cluster, const Cluster* previous, StatStor
   scope.Set(ClusterStat::kMembershipHealthy, hosts.healthy_count());
   scope.Set(ClusterStat::kMembershipDegraded, hosts.degraded_count());
   scope.Set(ClusterStat::kMembershipExcluded, hosts.excluded_count());
-  const bool changed = previous == nullptr ? hosts.size() != 0
-                                           : previous->policy->hosts().table() != hosts.table();
+  const bool changed =
+      previous == nullptr ? hosts.size() != 0 : previous->policy->hosts().table() != hosts.table();
   if (changed) scope.Add(ClusterStat::kMembershipChange);
 }
 

@@ -25,11 +25,11 @@ namespace remora::proxy {
 
 class ClientTlsContext;
 
-// What stays the same while a cluster of one name is updated: counts under way and the places of its
-// numbers in the statistics.
+// What stays the same while a cluster of one name is updated: counts under way and the places of
+// its numbers in the statistics.
 //
-// Threads: made by main; the breakers and `had_traffic` are atomics that every loop uses, the rest is
-// const. Lives as long as a Cluster that refers to it.
+// Threads: made by main; the breakers and `had_traffic` are atomics that every loop uses, the rest
+// is const. Lives as long as a Cluster that refers to it.
 struct ClusterShared {
   explicit ClusterShared(const xds::Cluster& config)
       : breakers(config.default_breaker, config.high_breaker) {}
@@ -38,22 +38,23 @@ struct ClusterShared {
   // An upstream connection was opened at some time (health checks hurry from then on).
   std::atomic<bool> had_traffic{false};
 
-  const StatBlock* stats = nullptr;     // ClusterStat
-  const StatBlock* internal = nullptr;  // AnswerStat
-  const StatBlock* external = nullptr;  // AnswerStat
-  const StatBlock* canary = nullptr;    // AnswerStat
-  const StatBlock* retry = nullptr;     // AnswerStat
-  const StatBlock* http2 = nullptr;     // Http2Stat; shown once HTTP/2 was spoken
-  const StatBlock* tls = nullptr;       // TlsStat; null without TLS
+  const StatBlock* stats = nullptr;             // ClusterStat
+  const StatBlock* internal = nullptr;          // AnswerStat
+  const StatBlock* external = nullptr;          // AnswerStat
+  const StatBlock* canary = nullptr;            // AnswerStat
+  const StatBlock* retry = nullptr;             // AnswerStat
+  const StatBlock* http2 = nullptr;             // Http2Stat; shown once HTTP/2 was spoken
+  const StatBlock* tls = nullptr;               // TlsStat; null without TLS
   const StatBlock* breakers_default = nullptr;  // BreakerStat
   const StatBlock* breakers_high = nullptr;     // BreakerStat
 };
 
-// One way to dress a connection: the configuration (inside the cluster's) and, for TLS, its context.
+// One way to dress a connection: the configuration (inside the cluster's) and, for TLS, its
+// context.
 struct ClusterTransport {
   const xds::UpstreamTransport* config = nullptr;
-  // Null without TLS, and while the secrets that the context needs have not arrived: connecting then
-  // fails.
+  // Null without TLS, and while the secrets that the context needs have not arrived: connecting
+  // then fails.
   std::shared_ptr<const ClientTlsContext> tls;
 };
 
@@ -88,20 +89,21 @@ struct ClusterInput {
   std::shared_ptr<const lb::HostSet> hosts;
   std::shared_ptr<const lb::HostSet> local_hosts;  // of the local cluster, for zone-aware routing
   std::optional<xds::DropOverload> drop_overload;
-  // The context for one transport; null when secrets are still missing. Whoever provides it may share
-  // contexts between equal `key`s with equal secrets.
-  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&)> tls;
+  // The context for one transport; null when secrets are still missing. Whoever provides it may
+  // share contexts between equal `key`s with equal secrets.
+  std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&)>
+      tls;
   // The cluster of that name so far, or null. Its policy is kept when neither the hosts nor the
   // balancing changed.
   std::shared_ptr<const Cluster> previous;
 };
 
-// Makes the next state of a cluster. Errors name what cannot be: policy or TLS settings. Main thread:
-// it registers statistics and puts new breaker limits into force at once.
+// Makes the next state of a cluster. Errors name what cannot be: policy or TLS settings. Main
+// thread: it registers statistics and puts new breaker limits into force at once.
 absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, StatStore& stats);
 
-// Membership gauges of the set in force, and `membership_change` where the endpoints differ from those
-// of `previous` (null: the cluster is new); main, when the cluster is published.
+// Membership gauges of the set in force, and `membership_change` where the endpoints differ from
+// those of `previous` (null: the cluster is new); main, when the cluster is published.
 void PublishMembership(const Cluster& cluster, const Cluster* previous, StatStore& stats);
 // The `circuit_breakers.*` gauges; main, before a scrape.
 void RefreshBreakerGauges(const Cluster& cluster, StatStore& stats);

@@ -40,11 +40,16 @@ constexpr StatDef kRouteStats[] = {
 };
 
 constexpr StatDef kBreakerStats[] = {
-    {"cx_open", StatKind::kGauge},           {"cx_pool_open", StatKind::kGauge},
-    {"rq_open", StatKind::kGauge},           {"rq_pending_open", StatKind::kGauge},
-    {"rq_retry_open", StatKind::kGauge},     {"remaining_cx", StatKind::kGauge},
-    {"remaining_cx_pools", StatKind::kGauge}, {"remaining_pending", StatKind::kGauge},
-    {"remaining_retries", StatKind::kGauge}, {"remaining_rq", StatKind::kGauge},
+    {"cx_open", StatKind::kGauge},
+    {"cx_pool_open", StatKind::kGauge},
+    {"rq_open", StatKind::kGauge},
+    {"rq_pending_open", StatKind::kGauge},
+    {"rq_retry_open", StatKind::kGauge},
+    {"remaining_cx", StatKind::kGauge},
+    {"remaining_cx_pools", StatKind::kGauge},
+    {"remaining_pending", StatKind::kGauge},
+    {"remaining_retries", StatKind::kGauge},
+    {"remaining_rq", StatKind::kGauge},
 };
 constexpr size_t kBreakerStatsAlways = 5;
 

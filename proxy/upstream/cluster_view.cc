@@ -170,8 +170,8 @@ health::Ticket ClusterView::TakeConnection(const lb::Host& host, health::Routing
 
 void ClusterView::ReportStatus(HostPools& host, int status) {
   if (!cluster_->has_outlier) return;
-  const health::Suspicion suspicion = health::ReportStatus(
-      host.host->state(), cluster_->outlier, static_cast<uint32_t>(status));
+  const health::Suspicion suspicion =
+      health::ReportStatus(host.host->state(), cluster_->outlier, static_cast<uint32_t>(status));
   if (suspicion != 0 && owner_->mail().suspect) {
     owner_->mail().suspect(name(), host.host, suspicion);
   }

@@ -26,9 +26,10 @@ struct HostPools {
   ClusterView* view = nullptr;
   std::shared_ptr<lb::Host> host;
   std::vector<std::unique_ptr<HttpPool>> http;  // few: by protocol, priority, transport
-  uint32_t raw_connections = 0;  // of TCP sessions, connecting ones included
-  uint32_t refs = 0;     // exchanges and sessions that point here
-  bool parting = false;  // the host left the cluster, or its settings changed: no new picks come here
+  uint32_t raw_connections = 0;                 // of TCP sessions, connecting ones included
+  uint32_t refs = 0;                            // exchanges and sessions that point here
+  bool parting =
+      false;  // the host left the cluster, or its settings changed: no new picks come here
 
   bool unused() const;
 };
@@ -36,8 +37,8 @@ struct HostPools {
 // A worker's half of a cluster: the picker, the pools, the tickets and the numbers. Made when the
 // cluster is first used on the worker.
 //
-// Threads: its loop's. Lifetime: owned by WorkerView; outlives the cluster's removal for as long as a
-// ClusterRef, a connection or a waiting exchange needs it.
+// Threads: its loop's. Lifetime: owned by WorkerView; outlives the cluster's removal for as long as
+// a ClusterRef, a connection or a waiting exchange needs it.
 class ClusterView {
  public:
   ClusterView(WorkerView* owner, std::shared_ptr<const Cluster> cluster);
@@ -51,8 +52,8 @@ class ClusterView {
   WorkerView& owner() { return *owner_; }
   Loop& loop() { return owner_->loop(); }
 
-  // Chooses a host and counts how (`lb_*`, `upstream_cx_none_healthy`). The entry is valid until the
-  // snapshot of this turn is retired (SnapshotPin).
+  // Chooses a host and counts how (`lb_*`, `upstream_cx_none_healthy`). The entry is valid until
+  // the snapshot of this turn is retired (SnapshotPin).
   lb::Choice Pick(lb::PickContext& context);
   // The pool for a chosen host; made when it is first needed.
   HttpPool& PoolFor(const lb::Choice& choice, const PoolKey& key);
@@ -64,8 +65,9 @@ class ClusterView {
   health::Breakers& breakers(health::RoutingPriority priority) {
     return cluster_->shared->breakers.at(priority);
   }
-  // A ticket for one connection more to this host, by the cluster's breaker and its cap per host. An
-  // empty one was counted as overflow; `first` (nothing else is open to the host here) always gets one.
+  // A ticket for one connection more to this host, by the cluster's breaker and its cap per host.
+  // An empty one was counted as overflow; `first` (nothing else is open to the host here) always
+  // gets one.
   health::Ticket TakeConnection(const lb::Host& host, health::RoutingPriority priority, bool first);
 
   // Outcomes of tries, for outlier detection. Mail main when a threshold is crossed.

@@ -36,26 +36,31 @@ Address BindAddress(const xds::Cluster& config, Address::Kind family) {
 
 class SocketsDialer final : public Dialer {
  public:
-  std::unique_ptr<Connection> Dial(Loop& loop, const DialTarget& target, std::string* reason) override {
+  std::unique_ptr<Connection> Dial(Loop& loop, const DialTarget& target,
+                                   std::string* reason) override {
     const bool tls = target.transport.config != nullptr &&
                      target.transport.config->kind == xds::UpstreamTransport::Kind::kTls;
     if (tls && target.transport.tls == nullptr) {
       *reason = "TLS_error:_Secret_is_not_supplied_by_SDS";
       return nullptr;
     }
-    const Address to = Address::FromSockaddr(target.host.address().get(), target.host.address().length());
+    const Address to =
+        Address::FromSockaddr(target.host.address().get(), target.host.address().length());
     int error = 0;
-    std::unique_ptr<ByteStream> stream = ConnectSocket(&loop, to, BindAddress(*target.cluster.config, to.kind()),
-                                                       KeepaliveOf(*target.cluster.config), &error);
+    std::unique_ptr<ByteStream> stream =
+        ConnectSocket(&loop, to, BindAddress(*target.cluster.config, to.kind()),
+                      KeepaliveOf(*target.cluster.config), &error);
     if (stream == nullptr) {
       *reason = absl::StrCat("immediate connect error: ", strerror(error));
       return nullptr;
     }
     const bool check_sni = !target.sni.empty() && target.cluster.config->http.auto_san_validation;
-    std::unique_ptr<Transport> transport =
-        tls ? MakeClientTls(target.transport.tls, target.stats, {target.sni, target.alpn, check_sni}) : MakeRawTransport();
-    auto connection = std::make_unique<Connection>(&loop, std::move(stream), std::move(transport),
-                                                   target.cluster.config->per_connection_buffer_limit);
+    std::unique_ptr<Transport> transport = tls ? MakeClientTls(target.transport.tls, target.stats,
+                                                               {target.sni, target.alpn, check_sni})
+                                               : MakeRawTransport();
+    auto connection =
+        std::make_unique<Connection>(&loop, std::move(stream), std::move(transport),
+                                     target.cluster.config->per_connection_buffer_limit);
     connection->info().direct_remote = connection->info().remote = to;
     return connection;
   }

@@ -92,9 +92,9 @@ struct PoolKey {
   absl::string_view sni;
 };
 
-// Lends ready streams of one host on one worker: HTTP/1 connections one exchange at a time, the last
-// used first; HTTP/2 connections up to their limits. Opens connections as the breakers allow (one
-// always) while exchanges wait.
+// Lends ready streams of one host on one worker: HTTP/1 connections one exchange at a time, the
+// last used first; HTTP/2 connections up to their limits. Opens connections as the breakers allow
+// (one always) while exchanges wait.
 //
 // Threads: its loop's. Lifetime: owned by HostPools; lives on, draining, when the host has left,
 // until its last connection is closed. Lending from a pooled connection does not allocate.
@@ -116,7 +116,9 @@ class HttpPool {
   UpstreamProtocol protocol() const { return protocol_; }
   const std::string& sni() const { return sni_; }
   int transport() const { return transport_; }
-  size_t connections() const { return connecting_.size + ready_.size + busy_.size + draining_.size; }
+  size_t connections() const {
+    return connecting_.size + ready_.size + busy_.size + draining_.size;
+  }
   size_t waiting() const { return waiting_size_; }
 
  private:

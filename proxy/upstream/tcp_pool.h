@@ -16,8 +16,8 @@
 namespace remora::proxy {
 
 // A raw connection to a host of a cluster: claimed, connected, used by one session, closed. Counts
-// what Envoy's TCP pools count and holds the breaker tickets. Embedded in the session; destroying it
-// closes the connection.
+// what Envoy's TCP pools count and holds the breaker tickets. Embedded in the session; destroying
+// it closes the connection.
 //
 // Threads: its loop's.
 class TcpLease : private ConnectionEvents {
@@ -43,7 +43,8 @@ class TcpLease : private ConnectionEvents {
   };
 
   // Connects to a chosen host. Overflow is answered from inside, everything else in a later turn.
-  void Open(ClusterView& view, const lb::Choice& choice, health::RoutingPriority priority, User* user);
+  void Open(ClusterView& view, const lb::Choice& choice, health::RoutingPriority priority,
+            User* user);
   // Closes what there is; nothing is called afterwards. Idempotent.
   void Close();
 

@@ -76,8 +76,11 @@ void UpstreamConnection::Dial() {
     shared.had_traffic.store(true, std::memory_order_relaxed);
   }
   connect_start_ns_ = view().loop().now_ns();
-  const DialTarget target{*pool_->host().host, view().cluster(),
-                          view().transport(pool_->transport()), pool_->sni(), alpn,
+  const DialTarget target{*pool_->host().host,
+                          view().cluster(),
+                          view().transport(pool_->transport()),
+                          pool_->sni(),
+                          alpn,
                           &view().owner().stats()};
   connection_ = view().owner().dialer().Dial(view().loop(), target, &failure_reason_);
   if (connection_ == nullptr) {
@@ -282,7 +285,9 @@ void UpstreamConnection::OnOutputEmpty() {
   if (codec_ != nullptr) codec_->OnOutputEmpty();
 }
 
-void UpstreamConnection::OnClosed(CloseKind kind, bool /*reset*/) { End(kind == CloseKind::kLocal); }
+void UpstreamConnection::OnClosed(CloseKind kind, bool /*reset*/) {
+  End(kind == CloseKind::kLocal);
+}
 
 void UpstreamConnection::Close(bool local) {
   if (state_ == kClosed) return;
@@ -319,7 +324,8 @@ void UpstreamConnection::End(bool local) {
 // Everything that was counted when the connection was made is taken back, once.
 void UpstreamConnection::CountEnd(bool local) {
   CountBytes();
-  for (Timer* timer : {&connect_timer_, &idle_timer_, &age_timer_, &keepalive_timer_}) timer->Stop();
+  for (Timer* timer : {&connect_timer_, &idle_timer_, &age_timer_, &keepalive_timer_})
+    timer->Stop();
   ticket_.Release();
   --view().connections_;
   pool_->host().host->state().cx_active.fetch_sub(1, std::memory_order_relaxed);

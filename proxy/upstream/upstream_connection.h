@@ -15,8 +15,9 @@
 
 namespace remora::proxy {
 
-// One connection of an HTTP pool: connects within the cluster's deadline (handshake included), picks
-// its codec, carries exchanges, ends by idle time, age, number of requests or the peer's wish.
+// One connection of an HTTP pool: connects within the cluster's deadline (handshake included),
+// picks its codec, carries exchanges, ends by idle time, age, number of requests or the peer's
+// wish.
 //
 // Threads: its loop's. Lifetime: owned by its pool, buried when it is closed; leases that are open
 // then hear OnReset from the codec first.
@@ -127,8 +128,8 @@ class UpstreamConnection final : public Mortal,
   Loop* loop_;
 };
 
-// Keeps an UpstreamConnection in memory, closed or not: what a log entry says of it (addresses, TLS)
-// stays readable. A plain count; move-only.
+// Keeps an UpstreamConnection in memory, closed or not: what a log entry says of it (addresses,
+// TLS) stays readable. A plain count; move-only.
 class ConnectionHold {
  public:
   ConnectionHold() = default;

@@ -22,8 +22,8 @@ class ClusterView;
 class Dialer;
 class WorkerView;
 
-// Something that nobody waits for and that ends by itself, such as a mirrored request. The view keeps
-// it meanwhile.
+// Something that nobody waits for and that ends by itself, such as a mirrored request. The view
+// keeps it meanwhile.
 class Background : public Mortal {
  private:
   friend class WorkerView;
@@ -34,7 +34,8 @@ class Background : public Mortal {
 // What one installed configuration keeps alive. One per view and installation.
 class InstalledSnapshot {
  public:
-  InstalledSnapshot(std::shared_ptr<const ClusterMap> clusters, std::shared_ptr<const RouteMap> routes)
+  InstalledSnapshot(std::shared_ptr<const ClusterMap> clusters,
+                    std::shared_ptr<const RouteMap> routes)
       : clusters_(std::move(clusters)), routes_(std::move(routes)) {}
 
  private:

@@ -31,7 +31,8 @@ class FormatterTest : public testing::Test {
         {"k", MetadataValue("v")}, {"n", MetadataValue(5.0)}, {"l", MetadataValue::List{true}}};
   }
 
-  std::string Text(absl::string_view format, Formatter::Missing missing = Formatter::Missing::kDash) {
+  std::string Text(absl::string_view format,
+                   Formatter::Missing missing = Formatter::Missing::kDash) {
     auto formatter = Formatter::Parse(format, missing);
     if (!formatter.ok()) return std::string(formatter.status().message());
     std::string out;
@@ -62,7 +63,8 @@ TEST_F(FormatterTest, HeadersFallBackAndAreCut) {
 }
 
 TEST_F(FormatterTest, TimeFormatsCarryFractions) {
-  EXPECT_EQ(Text("%START_TIME(%Y %f %3f %s %1f %6f %%)%"), "2026 607493000 607 1795520595 6 607493 %");
+  EXPECT_EQ(Text("%START_TIME(%Y %f %3f %s %1f %6f %%)%"),
+            "2026 607493000 607 1795520595 6 607493 %");
   EXPECT_EQ(Text("%START_TIME%"), "2026-11-24T11:43:15.607Z");
   EXPECT_EQ(Text("%START_TIME(%s%3f)%"), "1795520595607");
 }
@@ -74,7 +76,8 @@ TEST_F(FormatterTest, DurationsAreMillisecondsOrMissing) {
 }
 
 TEST_F(FormatterTest, PathsAndQueries) {
-  EXPECT_EQ(Text("%PATH% %PATH(NQ)% %QUERY_PARAM(y)% %QUERY_PARAMS%"), "/a/b?x=1&y=2 /a/b 2 x=1&y=2");
+  EXPECT_EQ(Text("%PATH% %PATH(NQ)% %QUERY_PARAM(y)% %QUERY_PARAMS%"),
+            "/a/b?x=1&y=2 /a/b 2 x=1&y=2");
   request_.Add("x-envoy-original-path", "/old");
   EXPECT_EQ(Text("%PATH% %PATH(NQ:PATH)% %PATH(WQ:ORIG)%"), "/old /a/b /old");
 }
@@ -101,13 +104,15 @@ TEST_F(FormatterTest, GrpcStatusOnlyForGrpcRequests) {
 }
 
 TEST_F(FormatterTest, MetadataOfTheRoute) {
-  EXPECT_EQ(Text("%METADATA(ROUTE:ns:k)% %METADATA(ROUTE:ns:n)% %METADATA(ROUTE:ns:l)%"), "v 5 [true]");
+  EXPECT_EQ(Text("%METADATA(ROUTE:ns:k)% %METADATA(ROUTE:ns:n)% %METADATA(ROUTE:ns:l)%"),
+            "v 5 [true]");
   EXPECT_EQ(Text("%METADATA(ROUTE:no:k)% %DYNAMIC_METADATA(ns)%"), "- -");
 }
 
 TEST_F(FormatterTest, ErrorsAreEnvoys) {
   EXPECT_EQ(Text("%FOO%"), "Not supported field in StreamInfo: FOO");
-  EXPECT_EQ(Text("a % b"), "Incorrect configuration: a % b. Couldn't find valid command at position 2");
+  EXPECT_EQ(Text("a % b"),
+            "Incorrect configuration: a % b. Couldn't find valid command at position 2");
   EXPECT_EQ(Text("%REQ%"), "REQ requires parameters");
   EXPECT_EQ(Text("%REQ()%"), "REQ requires parameters");
   EXPECT_EQ(Text("%PROTOCOL:3%"), "PROTOCOL does not take any parameters or length");

@@ -46,7 +46,8 @@ bssl::UniquePtr<EVP_PKEY> MakeKey(bool rsa) {
 void AddExtension(X509* certificate, X509* issuer, int nid, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  bssl::UniquePtr<X509_EXTENSION> extension(X509V3_EXT_nconf_nid(nullptr, &context, nid, value.c_str()));
+  bssl::UniquePtr<X509_EXTENSION> extension(
+      X509V3_EXT_nconf_nid(nullptr, &context, nid, value.c_str()));
   if (extension == nullptr) abort();
   X509_add_ext(certificate, extension.get(), -1);
 }
@@ -88,7 +89,8 @@ TestCertificate MakeCertificate(const CertificateRequest& request, const TestCer
   ASN1_INTEGER_set_uint64(X509_get_serialNumber(certificate), NextSerial());
   const int64_t now = time(nullptr);
   ASN1_TIME_set_posix(X509_getm_notBefore(certificate), now + request.valid_from_s);
-  ASN1_TIME_set_posix(X509_getm_notAfter(certificate), now + request.valid_from_s + request.valid_for_s);
+  ASN1_TIME_set_posix(X509_getm_notAfter(certificate),
+                      now + request.valid_from_s + request.valid_for_s);
   X509_NAME* subject = X509_get_subject_name(certificate);
   X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8,
                              reinterpret_cast<const uint8_t*>(request.common_name.data()),
@@ -96,10 +98,13 @@ TestCertificate MakeCertificate(const CertificateRequest& request, const TestCer
   X509* signer = issuer == nullptr ? certificate : issuer->x509.get();
   X509_set_issuer_name(certificate, X509_get_subject_name(signer));
   X509_set_pubkey(certificate, made.key.get());
-  AddExtension(certificate, signer, NID_basic_constraints, request.ca ? "critical,CA:TRUE" : "CA:FALSE");
-  AddExtension(certificate, signer, NID_key_usage,
-               request.ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature,keyEncipherment");
-  if (!request.sans.empty()) AddExtension(certificate, signer, NID_subject_alt_name, absl::StrJoin(request.sans, ","));
+  AddExtension(certificate, signer, NID_basic_constraints,
+               request.ca ? "critical,CA:TRUE" : "CA:FALSE");
+  AddExtension(
+      certificate, signer, NID_key_usage,
+      request.ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature,keyEncipherment");
+  if (!request.sans.empty())
+    AddExtension(certificate, signer, NID_subject_alt_name, absl::StrJoin(request.sans, ","));
   X509_sign(certificate, issuer == nullptr ? made.key.get() : issuer->key.get(), EVP_sha256());
 
   bssl::UniquePtr<BIO> text(BIO_new(BIO_s_mem()));
@@ -111,7 +116,8 @@ TestCertificate MakeCertificate(const CertificateRequest& request, const TestCer
   return made;
 }
 
-std::string MakeCrl(const TestCertificate& issuer, const std::vector<const TestCertificate*>& revoked) {
+std::string MakeCrl(const TestCertificate& issuer,
+                    const std::vector<const TestCertificate*>& revoked) {
   bssl::UniquePtr<X509_CRL> crl(X509_CRL_new());
   X509_CRL_set_version(crl.get(), X509_CRL_VERSION_2);
   X509_CRL_set_issuer_name(crl.get(), X509_get_subject_name(issuer.x509.get()));

@@ -25,7 +25,8 @@ struct TestCertificate {
 
 struct CertificateRequest {
   std::string common_name = "test";
-  // As OpenSSL's configuration writes them: "DNS:a.b", "URI:spiffe://x/y", "IP:127.0.0.1", "email:a@b".
+  // As OpenSSL's configuration writes them: "DNS:a.b", "URI:spiffe://x/y", "IP:127.0.0.1",
+  // "email:a@b".
   std::vector<std::string> sans;
   bool ca = false;
   bool rsa = false;
@@ -34,9 +35,11 @@ struct CertificateRequest {
 };
 
 // Signed by `issuer`, or by itself.
-TestCertificate MakeCertificate(const CertificateRequest& request, const TestCertificate* issuer = nullptr);
+TestCertificate MakeCertificate(const CertificateRequest& request,
+                                const TestCertificate* issuer = nullptr);
 // A list of revoked certificates, in PEM.
-std::string MakeCrl(const TestCertificate& issuer, const std::vector<const TestCertificate*>& revoked);
+std::string MakeCrl(const TestCertificate& issuer,
+                    const std::vector<const TestCertificate*>& revoked);
 
 xds::DataSource Inline(const std::string& bytes);
 

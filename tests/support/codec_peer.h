@@ -10,7 +10,8 @@
 
 namespace remora::testing {
 
-// A server at the far end of a pipe, speaking through a real codec: its streams are the events' sinks.
+// A server at the far end of a pipe, speaking through a real codec: its streams are the events'
+// sinks.
 class CodecPeer {
  public:
   explicit CodecPeer(std::shared_ptr<FarEnd> far, bool http2 = true,

@@ -16,7 +16,8 @@ namespace remora::testing {
 class MemoryStream;
 
 // A pipe in memory: one end is a ByteStream for the code under test, the other is worked by hand.
-// Everything happens at the ends of turns of the loop, so one Loop::RunOnce(false) carries all bytes.
+// Everything happens at the ends of turns of the loop, so one Loop::RunOnce(false) carries all
+// bytes.
 class FarEnd {
  public:
   // What has arrived since the last call.

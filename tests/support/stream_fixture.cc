@@ -80,12 +80,11 @@ StreamFixture::StreamFixture() {
   dir = ::mkdtemp(name);
   upstream.Install();
   const proxy::StatBlock* block = upstream.stats.Register("filesystem.", proxy::FileStatSchema());
-  logs = std::make_unique<proxy::LogWriter>(
-      &upstream.loop, 10000, upstream.stats.MainScope<proxy::FileStat>(block));
+  logs = std::make_unique<proxy::LogWriter>(&upstream.loop, 10000,
+                                            upstream.stats.MainScope<proxy::FileStat>(block));
   worker = std::make_unique<proxy::HttpWorker>(upstream.view.get(), logs.get());
-  worker->set_router_maker([]() -> std::unique_ptr<proxy::Router> {
-    return std::make_unique<HandRouter>();
-  });
+  worker->set_router_maker(
+      []() -> std::unique_ptr<proxy::Router> { return std::make_unique<HandRouter>(); });
 }
 
 StreamFixture::~StreamFixture() {
@@ -99,9 +98,10 @@ StreamFixture::~StreamFixture() {
 
 void StreamFixture::Configure(const std::string& yaml) {
   xds::ParseContext context;
-  Proto proto = xds::FromYaml<Proto>(absl::StrCat(
-      yaml, "\nstat_prefix: h\nhttp_filters: [{name: r, typed_config: {\"@type\": "
-            "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]\n"));
+  Proto proto = xds::FromYaml<Proto>(
+      absl::StrCat(yaml,
+                   "\nstat_prefix: h\nhttp_filters: [{name: r, typed_config: {\"@type\": "
+                   "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]\n"));
   auto config = xds::HttpConnectionManager::Parse(proto, context);
   ASSERT_TRUE(config.ok() && context.ok()) << config.status() << context.status();
   proxy::HttpServiceInput input;
@@ -118,8 +118,8 @@ void StreamFixture::Configure(const std::string& yaml) {
 void StreamFixture::Connect(absl::string_view peer) {
   far = std::make_shared<FarEnd>();
   auto stream = std::make_unique<MemoryStream>(&upstream.loop, far, /*connecting=*/false);
-  auto raw = std::make_unique<proxy::Connection>(&upstream.loop, std::move(stream),
-                                                 proxy::MakeRawTransport(), service->buffer_limit());
+  auto raw = std::make_unique<proxy::Connection>(
+      &upstream.loop, std::move(stream), proxy::MakeRawTransport(), service->buffer_limit());
   raw->info().remote = raw->info().direct_remote = *Address::FromIpPort(peer);
   raw->info().local = *Address::FromIpPort("10.0.0.9:8080");
   connection = std::make_unique<proxy::HttpConnection>(worker.get(), service, std::move(raw), this);

@@ -32,7 +32,8 @@ class HandRouter final : public proxy::Router {
   void Cancel() override;
 
   // Answers.
-  void SendHeaders(int status, const std::vector<std::pair<std::string, std::string>>& fields, bool end);
+  void SendHeaders(int status, const std::vector<std::pair<std::string, std::string>>& fields,
+                   bool end);
   void Respond(int status, absl::string_view body = "");
   void SendBody(absl::string_view body, bool end);
 

@@ -41,8 +41,8 @@ class UpstreamFixture {
   ~UpstreamFixture();
 
   using Edit = std::function<void(xds::Cluster&)>;
-  // A STATIC cluster of hosts 10.0.0.1:80, 10.0.0.2:80, ...; a second call for the name is an update
-  // that keeps hosts by address.
+  // A STATIC cluster of hosts 10.0.0.1:80, 10.0.0.2:80, ...; a second call for the name is an
+  // update that keeps hosts by address.
   void AddCluster(const std::string& name, size_t hosts, const Edit& edit = nullptr);
   void RemoveCluster(const std::string& name);
   // Installs what was added.
@@ -55,7 +55,9 @@ class UpstreamFixture {
 
   uint64_t Stat(const std::string& name) const { return stats.Value(name); }
   proxy::ClusterView* view_of(const std::string& name) { return view->FindCluster(name); }
-  std::shared_ptr<const proxy::Cluster> cluster(const std::string& name) { return clusters_.at(name); }
+  std::shared_ptr<const proxy::Cluster> cluster(const std::string& name) {
+    return clusters_.at(name);
+  }
 
   proxy::Loop loop;
   proxy::StatStore stats;

@@ -225,7 +225,8 @@ TEST(AdsSessionDelta, TheFirstWildcardNamesNothing) {
   session.SubscribeAll(kCds);
   session.OnStreamOpened();
   const auto request = NextDelta(session);
-  EXPECT_THAT(request.resource_names_subscribe(), IsEmpty()) << "a literal * gets nothing from Consul";
+  EXPECT_THAT(request.resource_names_subscribe(), IsEmpty())
+      << "a literal * gets nothing from Consul";
   EXPECT_THAT(request.initial_resource_versions(), IsEmpty());
   EXPECT_FALSE(session.NextRequest().has_value());
 }
@@ -263,7 +264,8 @@ TEST(AdsSessionDelta, AReconnectSaysWhatIsHeldAndAsksForAll) {
   EXPECT_THAT(request.resource_names_subscribe(), UnorderedElementsAre("x", "y", "z"));
   EXPECT_THAT(request.initial_resource_versions(), UnorderedElementsAre(Pair("x", "2")));
   session.SubscribeTo(kEds, {"x"});
-  EXPECT_THAT(NextDelta(session).initial_resource_versions(), IsEmpty()) << "on the first request alone";
+  EXPECT_THAT(NextDelta(session).initial_resource_versions(), IsEmpty())
+      << "on the first request alone";
 }
 
 TEST(AdsSessionDelta, AWildcardReconnectSaysWhatIsHeld) {
@@ -276,7 +278,8 @@ TEST(AdsSessionDelta, AWildcardReconnectSaysWhatIsHeld) {
   session.OnStreamOpened();
   const auto request = NextDelta(session);
   EXPECT_THAT(request.resource_names_subscribe(), IsEmpty());
-  EXPECT_THAT(request.initial_resource_versions(), UnorderedElementsAre(Pair("a", "1"), Pair("b", "2")));
+  EXPECT_THAT(request.initial_resource_versions(),
+              UnorderedElementsAre(Pair("a", "1"), Pair("b", "2")));
 }
 
 TEST(AdsSessionDelta, RefusedResourcesKeepTheirHeldVersion) {
@@ -286,7 +289,8 @@ TEST(AdsSessionDelta, RefusedResourcesKeepTheirHeldVersion) {
   NextDelta(session);
   session.Accept(GiveDelta(session, kCds, "n1", {{"a", "1"}, {"b", "1"}}));
   NextDelta(session);
-  session.Refuse(GiveDelta(session, kCds, "n2", {{"a", "2"}, {"b", "2"}, {"c", "2"}}), "no", {"b", "c"});
+  session.Refuse(GiveDelta(session, kCds, "n2", {{"a", "2"}, {"b", "2"}, {"c", "2"}}), "no",
+                 {"b", "c"});
   const auto answer = NextDelta(session);
   EXPECT_EQ(answer.response_nonce(), "n2");
   EXPECT_EQ(answer.error_detail().message(), "no");

@@ -26,7 +26,8 @@ constexpr ResourceKind kSds = ResourceKind::kSecret;
 class CatalogTest : public testing::Test {
  protected:
   explicit CatalogTest(const std::string& bootstrap = "{}")
-      : catalog_(BootstrapOf(bootstrap), {[this] { ++changes_; }, [this](ResourceKind kind) { interest_.insert(kind); }}) {}
+      : catalog_(BootstrapOf(bootstrap),
+                 {[this] { ++changes_; }, [this](ResourceKind kind) { interest_.insert(kind); }}) {}
 
   std::vector<Catalog::Refusal> Apply(ResourceKind kind, const std::string& version,
                                       const std::vector<std::string>& all) {
@@ -44,7 +45,8 @@ class CatalogTest : public testing::Test {
   }
   std::vector<std::string> Listeners() {
     std::vector<std::string> names;
-    for (const ListenerResource& listener : catalog_.TakeSnapshot()->listeners) names.push_back(listener.config->name);
+    for (const ListenerResource& listener : catalog_.TakeSnapshot()->listeners)
+      names.push_back(listener.config->name);
     return names;
   }
   std::vector<std::string> Wanted(ResourceKind kind) {
@@ -52,7 +54,8 @@ class CatalogTest : public testing::Test {
     for (const auto& [name, source] : catalog_.Wanted(kind)) names.push_back(name);
     return names;
   }
-  Catalog::Status StatusOf(ResourceKind kind, const std::string& name, Catalog::Stage stage = Catalog::Stage::kActive) {
+  Catalog::Status StatusOf(ResourceKind kind, const std::string& name,
+                           Catalog::Stage stage = Catalog::Stage::kActive) {
     for (const Catalog::Status& status : catalog_.Statuses(kind)) {
       if (status.name == name && status.stage == stage) return status;
     }
@@ -114,10 +117,11 @@ TEST_F(CatalogTest, WhatIsTakenBackWhileItWarmsIsDropped) {
 TEST_F(CatalogTest, WhatAReplacedClusterReferredToIsWantedNoLonger) {
   Apply(kCds, "1", {EdsCluster("a")});
   Apply(kEds, "1", {Endpoints("a", 80)});
-  Apply(kCds, "2",
-        {FromYaml<envoy::config::cluster::v3::Cluster>(
-             "{name: a, type: EDS, eds_cluster_config: {service_name: other, eds_config: {ads: {}}}}")
-             .SerializeAsString()});
+  Apply(
+      kCds, "2",
+      {FromYaml<envoy::config::cluster::v3::Cluster>(
+           "{name: a, type: EDS, eds_cluster_config: {service_name: other, eds_config: {ads: {}}}}")
+           .SerializeAsString()});
   EXPECT_THAT(Wanted(kEds), ElementsAre("a", "other"));
   Apply(kEds, "2", {Endpoints("other", 81)});
   EXPECT_THAT(Wanted(kEds), ElementsAre("other"));
@@ -188,7 +192,9 @@ TEST_F(CatalogTest, ARefusedNewcomerIsForgottenWhenItIsGone) {
 }
 
 TEST_F(CatalogTest, OfDuplicatesTheFirstCountsAndTheOtherIsRefused) {
-  const auto refusals = Apply(kCds, "1", {StaticCluster("a", "connect_timeout: 1s"), StaticCluster("a", "connect_timeout: 2s")});
+  const auto refusals =
+      Apply(kCds, "1",
+            {StaticCluster("a", "connect_timeout: 1s"), StaticCluster("a", "connect_timeout: 2s")});
   ASSERT_THAT(refusals, SizeIs(1));
   EXPECT_THAT(refusals[0].error, HasSubstr("duplicate"));
   EXPECT_EQ(catalog_.TakeSnapshot()->clusters->at("a").config->connect_timeout, absl::Seconds(1));
@@ -241,7 +247,8 @@ TEST_F(CatalogTest, AListenerThatChangesKeepsItsPlace) {
   Apply(kLds, "1", {RdsListener("z", "r"), RdsListener("a", "r")});
   Apply(kRds, "1", {Routes("r", "c")});
   EXPECT_THAT(Listeners(), ElementsAre("z", "a"));
-  Apply(kLds, "2", {RdsListener("z", "r", "per_connection_buffer_limit_bytes: 7"), RdsListener("a", "r")});
+  Apply(kLds, "2",
+        {RdsListener("z", "r", "per_connection_buffer_limit_bytes: 7"), RdsListener("a", "r")});
   EXPECT_THAT(Listeners(), ElementsAre("z", "a"));
   EXPECT_EQ(catalog_.TakeSnapshot()->listeners[0].config->per_connection_buffer_limit, 7u);
 }
@@ -274,12 +281,15 @@ TEST_F(CatalogTest, WhatNobodyRefersToIsNotKept) {
 class CatalogWithStatics : public CatalogTest {
  protected:
   CatalogWithStatics()
-      : CatalogTest("{static_resources: {clusters: [{name: s, connect_timeout: 1s}], secrets: [{name: k, generic_secret: "
-                    "{secret: {inline_string: v}}}]}}") {}
+      : CatalogTest(
+            "{static_resources: {clusters: [{name: s, connect_timeout: 1s}], secrets: [{name: k, "
+            "generic_secret: "
+            "{secret: {inline_string: v}}}]}}") {}
 };
 
 TEST_F(CatalogWithStatics, StaticResourcesAreNeitherReplacedNorRemoved) {
-  EXPECT_THAT(Apply(kCds, "1", {StaticCluster("s", "connect_timeout: 9s"), StaticCluster("a")}), IsEmpty());
+  EXPECT_THAT(Apply(kCds, "1", {StaticCluster("s", "connect_timeout: 9s"), StaticCluster("a")}),
+              IsEmpty());
   const auto snapshot = catalog_.TakeSnapshot();
   EXPECT_EQ(snapshot->clusters->at("s").config->connect_timeout, absl::Seconds(1));
   EXPECT_FALSE(snapshot->clusters->at("s").added_via_api);

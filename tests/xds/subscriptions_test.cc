@@ -29,8 +29,9 @@ std::string AdsBootstrap(const std::string& type, const std::string& statics = "
                          const std::string& more_services = "") {
   return absl::StrCat(
       "{node: {id: n}, static_resources: ", statics,
-      ", dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}, ads_config: {api_type: ", type,
-      ", transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: one}}", more_services, "]}}}");
+      ", dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}, ads_config: {api_type: ",
+      type, ", transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: one}}",
+      more_services, "]}}}");
 }
 
 // Catalog and subscriptions over a world in which nothing happens by itself.
@@ -46,7 +47,8 @@ class World {
     hooks.on_event = [this](const UpdateEvent& event) { events_.push_back(event); };
     hooks.on_connected = [this](bool connected) { connected_ = connected; };
     hooks.on_initialized = [this] { initialized_ = true; };
-    subscriptions_ = std::make_unique<Subscriptions>(bootstrap_, &catalog_, &fake_, std::move(hooks), false);
+    subscriptions_ =
+        std::make_unique<Subscriptions>(bootstrap_, &catalog_, &fake_, std::move(hooks), false);
     subscriptions_->Start();
     Turn();
   }
@@ -73,7 +75,8 @@ class World {
     std::vector<std::string> out;
     for (const UpdateEvent& event : events_) {
       if (event.kind != kind) continue;
-      out.push_back(absl::StrCat(std::string(TypeOf(event.resource).short_name), event.name.empty() ? "" : " ", event.name));
+      out.push_back(absl::StrCat(std::string(TypeOf(event.resource).short_name),
+                                 event.name.empty() ? "" : " ", event.name));
     }
     return out;
   }
@@ -104,7 +107,8 @@ TEST(Subscriptions, StartAsksForClustersThenEndpointsThenListenersThenRoutes) {
 
   world.Answer(ResourceKind::kCluster, "1", "c1", {EdsCluster("a")});
   sent = world.ads().TakeSotw();
-  ASSERT_THAT(Types(sent), ElementsAre(kCds, kEds)) << "the answer goes out before what follows from it";
+  ASSERT_THAT(Types(sent), ElementsAre(kCds, kEds))
+      << "the answer goes out before what follows from it";
   EXPECT_EQ(sent[0].response_nonce(), "c1");
   EXPECT_EQ(sent[0].version_info(), "1");
   EXPECT_THAT(sent[1].resource_names(), ElementsAre("a"));
@@ -127,7 +131,8 @@ TEST(Subscriptions, StartAsksForClustersThenEndpointsThenListenersThenRoutes) {
 TEST(Subscriptions, SecretsOfClustersAndListenersAreAskedFor) {
   World world(AdsBootstrap("GRPC"));
   world.ads().TakeSotw();
-  world.Answer(ResourceKind::kCluster, "1", "c1", {StaticCluster("a", SdsClient("s1")), StaticCluster("b", SdsClient("s2"))});
+  world.Answer(ResourceKind::kCluster, "1", "c1",
+               {StaticCluster("a", SdsClient("s1")), StaticCluster("b", SdsClient("s2"))});
   const auto sent = world.ads().TakeSotw();
   ASSERT_THAT(sent, SizeIs(2));
   EXPECT_THAT(sent[1].resource_names(), ElementsAre("s1", "s2"));
@@ -139,7 +144,8 @@ TEST(Subscriptions, SecretsOfClustersAndListenersAreAskedFor) {
 TEST(Subscriptions, ARefusalNamesEveryBadResourceAndTheGoodOnesApply) {
   World world(AdsBootstrap("GRPC"));
   world.ads().TakeSotw();
-  world.Answer(ResourceKind::kCluster, "1", "c1", {BadCluster("bad1"), StaticCluster("good"), BadCluster("bad2")});
+  world.Answer(ResourceKind::kCluster, "1", "c1",
+               {BadCluster("bad1"), StaticCluster("good"), BadCluster("bad2")});
   const auto sent = world.ads().TakeSotw();
   ASSERT_FALSE(sent.empty());
   EXPECT_EQ(sent[0].version_info(), "") << "no version is in force yet";
@@ -158,7 +164,8 @@ TEST(Subscriptions, AResourceOfAnotherTypeIsRefused) {
   response.set_nonce("x");
   response.add_resources()->set_type_url(kEds);
   world.ads().Answer(response);
-  EXPECT_THAT(world.ads().TakeSotw()[0].error_detail().message(), HasSubstr("does not match the message-wide type URL"));
+  EXPECT_THAT(world.ads().TakeSotw()[0].error_detail().message(),
+              HasSubstr("does not match the message-wide type URL"));
 }
 
 TEST(Subscriptions, DeltaAppliesRemovalsAndKeepsTheRest) {
@@ -244,7 +251,8 @@ TEST(Subscriptions, ABrokenStreamIsOpenedAgainAfterABackOffThatGrows) {
   ASSERT_THAT(Types(sent), ElementsAre(kCds, kLds));
   EXPECT_EQ(sent[0].version_info(), "1");
   EXPECT_EQ(sent[0].response_nonce(), "");
-  EXPECT_EQ(world.catalog_.TakeSnapshot()->clusters->count("a"), 1u) << "the last good version stays";
+  EXPECT_EQ(world.catalog_.TakeSnapshot()->clusters->count("a"), 1u)
+      << "the last good version stays";
   // A server that never answers is asked less and less often.
   const int before = world.fake_.opened;
   for (int i = 0; i < 200; ++i) {
@@ -290,9 +298,11 @@ TEST(Subscriptions, AttemptsAndSuccessesAreCountedAsEnvoyDoes) {
 
 TEST(Subscriptions, AStreamOfItsOwnForEachTypeWhenSoConfigured) {
   const std::string own =
-      "{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: "
+      "{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: "
+      "[{envoy_grpc: {cluster_name: "
       "one}}]}}";
-  World world(absl::StrCat("{node: {id: n}, dynamic_resources: {cds_config: ", own, ", lds_config: ", own, "}}"));
+  World world(absl::StrCat("{node: {id: n}, dynamic_resources: {cds_config: ", own,
+                           ", lds_config: ", own, "}}"));
   FakeWorld::FakeCall* cds = world.fake_.Find("ClusterDiscoveryService/StreamClusters");
   ASSERT_NE(cds, nullptr);
   EXPECT_EQ(world.fake_.ads(), nullptr);
@@ -314,7 +324,9 @@ class FileSubscriptions : public testing::Test {
     rmdir(folder_.c_str());
   }
   std::string Path(const std::string& name) const { return absl::StrCat(folder_, "/", name); }
-  void Write(const std::string& name, const std::string& text) { std::ofstream(Path(name)) << text; }
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(Path(name)) << text;
+  }
   void WriteCds(const std::string& version, const std::vector<std::string>& clusters) {
     std::string text = absl::StrCat("version_info: '", version, "'\nresources:\n");
     for (const std::string& cluster : clusters) {
@@ -323,12 +335,15 @@ class FileSubscriptions : public testing::Test {
     Write("cds.yaml", text);
   }
   std::string Bootstrap() const {
-    return absl::StrCat("{node: {id: n}, dynamic_resources: {cds_config: {path_config_source: {path: ", Path("cds.yaml"),
-                        "}}}}");
+    return absl::StrCat(
+        "{node: {id: n}, dynamic_resources: {cds_config: {path_config_source: {path: ",
+        Path("cds.yaml"), "}}}}");
   }
   std::string EdsFields(const std::string& name) const {
-    return absl::StrCat("name: ", name, ", type: EDS, eds_cluster_config: {eds_config: {path_config_source: {path: ",
-                        Path("eds.yaml"), "}}}");
+    return absl::StrCat(
+        "name: ", name,
+        ", type: EDS, eds_cluster_config: {eds_config: {path_config_source: {path: ",
+        Path("eds.yaml"), "}}}");
   }
 
   std::string folder_;
@@ -336,7 +351,8 @@ class FileSubscriptions : public testing::Test {
 
 TEST_F(FileSubscriptions, AreReadAtStartAndWhenMoved) {
   WriteCds("1", {"name: a, type: STATIC", EdsFields("e")});
-  Write("eds.yaml", absl::StrCat("{version_info: '1', resources: [{'@type': ", kEds, ", cluster_name: e}]}"));
+  Write("eds.yaml",
+        absl::StrCat("{version_info: '1', resources: [{'@type': ", kEds, ", cluster_name: e}]}"));
   World world(Bootstrap());
   EXPECT_FALSE(world.initialized_);
   world.Advance(milliseconds(1));

@@ -22,8 +22,7 @@ using google::protobuf::FileDescriptorSet;
 const DescriptorPool* BuildPool() {
   google::protobuf::io::ArrayInputStream compressed(
       remora_api_descriptors_begin,
-      static_cast<int>(remora_api_descriptors_end -
-                       remora_api_descriptors_begin));
+      static_cast<int>(remora_api_descriptors_end - remora_api_descriptors_begin));
   google::protobuf::io::GzipInputStream plain(&compressed);
   FileDescriptorSet set;
   auto* pool = new DescriptorPool;
@@ -33,8 +32,7 @@ const DescriptorPool* BuildPool() {
     good = good && pool->BuildFile(file) != nullptr;
   }
   if (!good) {
-    std::fputs("remora: the descriptors it was built with are damaged\n",
-               stderr);
+    std::fputs("remora: the descriptors it was built with are damaged\n", stderr);
     std::abort();
   }
   return pool;

@@ -14,7 +14,8 @@ namespace {
 
 using Kind = AdminParameter::Kind;
 
-constexpr AdminParameter kEnable[] = {{"enable", Kind::kChoice, "y starts the profiler, n stops it", "y, n"}};
+constexpr AdminParameter kEnable[] = {
+    {"enable", Kind::kChoice, "y starts the profiler, n stops it", "y, n"}};
 constexpr AdminParameter kClusters[] = {
     {"filter", Kind::kText, "RE2 expression; clusters whose name holds a match are shown"},
     {"format", Kind::kChoice, "File format to use", "text, json"},
@@ -31,14 +32,16 @@ constexpr AdminParameter kDrainListeners[] = {
     {"inboundonly", Kind::kFlag, "Only listeners with traffic_direction INBOUND"},
 };
 constexpr AdminParameter kInitDump[] = {
-    {"mask", Kind::kText, "FieldMask; the component whose unready targets are shown, for example listener"},
+    {"mask", Kind::kText,
+     "FieldMask; the component whose unready targets are shown, for example listener"},
 };
 constexpr AdminParameter kListeners[] = {
     {"format", Kind::kChoice, "File format to use", "text, json"},
 };
 constexpr AdminParameter kLogging[] = {
     {"paths", Kind::kText, "Several loggers at once: <logger>:<level>,<logger>:<level>"},
-    {"level", Kind::kChoice, "The level of every logger", ", trace, debug, info, warning, error, critical, off"},
+    {"level", Kind::kChoice, "The level of every logger",
+     ", trace, debug, info, warning, error, critical, off"},
 };
 constexpr AdminParameter kStats[] = {
     {"usedonly", Kind::kFlag, "Only what was written since the start"},
@@ -46,7 +49,8 @@ constexpr AdminParameter kStats[] = {
     {"invert_filter", Kind::kFlag, "Those without a match instead"},
     {"format", Kind::kChoice, "Format to use", "text, json, html, prometheus"},
     {"type", Kind::kChoice, "Kinds to show", "All, Counters, Histograms, Gauges, TextReadouts"},
-    {"histogram_buckets", Kind::kChoice, "How histograms are shown", "summary, cumulative, disjoint, detailed"},
+    {"histogram_buckets", Kind::kChoice, "How histograms are shown",
+     "summary, cumulative, disjoint, detailed"},
 };
 constexpr AdminParameter kPrometheus[] = {
     {"usedonly", Kind::kFlag, "Only what was written since the start"},
@@ -61,19 +65,30 @@ constexpr bool kGet = false;
 
 constexpr AdminPage kPages[] = {
     {"/", "Admin home page", kGet, HomePage, {}},
-    {"/allocprofiler", "enable/disable the allocation profiler (not in this build)", kPost, AllocationProfilerPage, kEnable},
+    {"/allocprofiler", "enable/disable the allocation profiler (not in this build)", kPost,
+     AllocationProfilerPage, kEnable},
     {"/certs", "print certs on machine", kGet, CertsPage, {}},
     {"/clusters", "upstream cluster status", kGet, ClustersPage, kClusters},
     {"/config_dump", "dump current configuration", kGet, ConfigDumpPage, kConfigDump},
-    {"/contention", "mutex contention (there is no mutex on the data path)", kGet, ContentionPage, {}},
-    {"/cpuprofiler", "enable/disable the CPU profiler (not in this build)", kPost, CpuProfilerPage, kEnable},
+    {"/contention",
+     "mutex contention (there is no mutex on the data path)",
+     kGet,
+     ContentionPage,
+     {}},
+    {"/cpuprofiler", "enable/disable the CPU profiler (not in this build)", kPost, CpuProfilerPage,
+     kEnable},
     {"/drain_listeners", "drain listeners", kPost, DrainListenersPage, kDrainListeners},
     {"/healthcheck/fail", "cause the server to fail health checks", kPost, HealthCheckFailPage, {}},
     {"/healthcheck/ok", "cause the server to pass health checks", kPost, HealthCheckOkPage, {}},
     {"/heap_dump", "dump the heap (not in this build)", kGet, HeapDumpPage, {}},
-    {"/heapprofiler", "enable/disable the heap profiler (not in this build)", kPost, HeapProfilerPage, kEnable},
+    {"/heapprofiler", "enable/disable the heap profiler (not in this build)", kPost,
+     HeapProfilerPage, kEnable},
     {"/help", "print out list of admin commands", kGet, HelpPage, {}},
-    {"/hot_restart_version", "print the hot restart compatibility version", kGet, HotRestartVersionPage, {}},
+    {"/hot_restart_version",
+     "print the hot restart compatibility version",
+     kGet,
+     HotRestartVersionPage,
+     {}},
     {"/init_dump", "what listeners still wait for", kGet, InitDumpPage, kInitDump},
     {"/listeners", "print listener info", kGet, ListenersPage, kListeners},
     {"/logging", "query/change logging levels", kPost, LoggingPage, kLogging},
@@ -83,11 +98,15 @@ constexpr AdminPage kPages[] = {
     {"/reopen_logs", "reopen access logs", kPost, ReopenLogsPage, {}},
     {"/reset_counters", "reset all counters to zero", kPost, ResetCountersPage, {}},
     {"/runtime", "print runtime values", kGet, RuntimePage, {}},
-    {"/runtime_modify", "set runtime values: ?key1=value1&key2=value2; an empty value takes an override back",
-     kPost, RuntimeModifyPage, {}},
+    {"/runtime_modify",
+     "set runtime values: ?key1=value1&key2=value2; an empty value takes an override back",
+     kPost,
+     RuntimeModifyPage,
+     {}},
     {"/server_info", "print server version/status information", kGet, ServerInfoPage, {}},
     {"/stats", "print server stats", kGet, StatsPage, kStats},
-    {"/stats/prometheus", "print server stats in prometheus format", kGet, PrometheusPage, kPrometheus},
+    {"/stats/prometheus", "print server stats in prometheus format", kGet, PrometheusPage,
+     kPrometheus},
 };
 
 int HexValue(char digit) {
@@ -97,7 +116,8 @@ int HexValue(char digit) {
 std::string Decode(absl::string_view text, bool form) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '%' && i + 2 < text.size() && absl::ascii_isxdigit(text[i + 1]) && absl::ascii_isxdigit(text[i + 2])) {
+    if (text[i] == '%' && i + 2 < text.size() && absl::ascii_isxdigit(text[i + 1]) &&
+        absl::ascii_isxdigit(text[i + 2])) {
       out += static_cast<char>(HexValue(text[i + 1]) * 16 + HexValue(text[i + 2]));
       i += 2;
     } else {
@@ -108,8 +128,8 @@ std::string Decode(absl::string_view text, bool form) {
 }
 
 bool AllowsPath(const std::vector<StringMatcher>& allowed, absl::string_view path) {
-  return allowed.empty() ||
-         std::any_of(allowed.begin(), allowed.end(), [&](const auto& matcher) { return matcher.Match(path); });
+  return allowed.empty() || std::any_of(allowed.begin(), allowed.end(),
+                                        [&](const auto& matcher) { return matcher.Match(path); });
 }
 
 }  // namespace
@@ -124,7 +144,8 @@ const std::string* AdminRequest::Find(absl::string_view name) const {
 AdminRequest::Parameters AdminRequest::ParseParameters(absl::string_view text, bool form) {
   Parameters parameters;
   for (absl::string_view part : absl::StrSplit(text, '&', absl::SkipEmpty())) {
-    const std::pair<absl::string_view, absl::string_view> pair = absl::StrSplit(part, absl::MaxSplits('=', 1));
+    const std::pair<absl::string_view, absl::string_view> pair =
+        absl::StrSplit(part, absl::MaxSplits('=', 1));
     parameters.emplace_back(Decode(pair.first, form), Decode(pair.second, form));
   }
   return parameters;

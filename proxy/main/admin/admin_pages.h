@@ -61,9 +61,9 @@ struct AdminPage {
   absl::Span<const AdminParameter> parameters;
 };
 
-// The admin interface without its server: request in, response out, as Envoy's answers byte for byte
-// where Envoy's are determined. To add a page: a handler in the file of its group (or a new one), a
-// declaration in page_handlers.h, a row in admin_pages.cc.
+// The admin interface without its server: request in, response out, as Envoy's answers byte for
+// byte where Envoy's are determined. To add a page: a handler in the file of its group (or a new
+// one), a declaration in page_handlers.h, a row in admin_pages.cc.
 //
 // Threads: main.
 class AdminPages {
@@ -71,8 +71,8 @@ class AdminPages {
   explicit AdminPages(AdminState* state);
 
   AdminResponse Answer(const AdminRequest& request);
-  // Every bootstrap flush interval: what histograms took in since the last call becomes the interval
-  // that /stats shows. Does nothing while nobody looks.
+  // Every bootstrap flush interval: what histograms took in since the last call becomes the
+  // interval that /stats shows. Does nothing while nobody looks.
   void Flush();
 
   AdminState& state() { return *state_; }

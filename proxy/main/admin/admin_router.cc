@@ -11,7 +11,8 @@ void AdminRouter::OnRequestHeaders(RouterHost* host, Headers* headers, bool end,
   host_ = host;
   request_ = AdminRequest::Make(headers->method(), headers->path());
   head_ = headers->method() == "HEAD";
-  form_ = absl::StartsWith(headers->Value(HeaderId::kContentType), "application/x-www-form-urlencoded");
+  form_ =
+      absl::StartsWith(headers->Value(HeaderId::kContentType), "application/x-www-form-urlencoded");
   // Rendering may take a while and what it changes may reach far: not from inside the codec.
   if (end) host_->loop().AtEndOfTurn(this);
 }
@@ -33,7 +34,8 @@ void AdminRouter::RunAtEndOfTurn() {
 
 void AdminRouter::Answer() {
   answered_ = true;
-  if (request_.query.empty() && form_) request_.query = AdminRequest::ParseParameters(form_body_, /*form=*/true);
+  if (request_.query.empty() && form_)
+    request_.query = AdminRequest::ParseParameters(form_body_, /*form=*/true);
   AdminResponse response = pages_->Answer(request_);
   // A page's action may have ended the exchange.
   if (host_ == nullptr) return;
@@ -65,7 +67,8 @@ void AdminRouter::SendPieces() {
 
 void AdminRouter::ResumeResponse() {
   paused_ = false;
-  if (answered_ && host_ != nullptr && sent_ < page_.size() && !head_) host_->loop().AtEndOfTurn(this);
+  if (answered_ && host_ != nullptr && sent_ < page_.size() && !head_)
+    host_->loop().AtEndOfTurn(this);
 }
 
 void AdminRouter::Cancel() {

@@ -9,8 +9,9 @@
 
 namespace remora::proxy {
 
-// Ends an exchange of the admin's connection manager: where traffic has the router with its upstream,
-// admin has its pages. A page is rendered whole and handed down in pieces, as the client takes them.
+// Ends an exchange of the admin's connection manager: where traffic has the router with its
+// upstream, admin has its pages. A page is rendered whole and handed down in pieces, as the client
+// takes them.
 //
 // Threads: main's loop. Lifetime: that of a pooled Stream; the pages outlive every exchange.
 class AdminRouter final : public Router, private Loop::TurnItem {

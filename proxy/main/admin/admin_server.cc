@@ -17,19 +17,25 @@ constexpr uint32_t kBufferLimit = 1024 * 1024;
 constexpr uint64_t kFirstConnectionId = uint64_t{1} << 62;
 constexpr char kListenerPrefix[] = "listener.admin.";
 
-absl::StatusOr<std::shared_ptr<ListenGroup>> Bind(const xds::AdminConfig& config, ListenSockets& sockets) {
+absl::StatusOr<std::shared_ptr<ListenGroup>> Bind(const xds::AdminConfig& config,
+                                                  ListenSockets& sockets) {
   const xds::AddressSpec& spec = *config.address;
-  const std::optional<Address> address =
-      spec.kind == xds::AddressSpec::Kind::kPipe ? Address::FromPipe(spec.host) : Address::FromIp(spec.host, spec.port);
-  if (!address) return absl::InvalidArgumentError(absl::StrCat("malformed IP address: ", spec.host));
+  const std::optional<Address> address = spec.kind == xds::AddressSpec::Kind::kPipe
+                                             ? Address::FromPipe(spec.host)
+                                             : Address::FromIp(spec.host, spec.port);
+  if (!address)
+    return absl::InvalidArgumentError(absl::StrCat("malformed IP address: ", spec.host));
   ListenOptions options;
   options.reuse_port = false;
   options.ipv4_compat = spec.ipv4_compat;
   options.pipe_mode = spec.pipe_mode;
   for (const xds::SocketOption& option : config.socket_options) {
-    ListenOptions::Option extra{static_cast<int>(option.level), static_cast<int>(option.name), option.value};
-    if (option.state == xds::SocketOption::State::kBound) extra.when = ListenOptions::Option::When::kBound;
-    if (option.state == xds::SocketOption::State::kListening) extra.when = ListenOptions::Option::When::kListening;
+    ListenOptions::Option extra{static_cast<int>(option.level), static_cast<int>(option.name),
+                                option.value};
+    if (option.state == xds::SocketOption::State::kBound)
+      extra.when = ListenOptions::Option::When::kBound;
+    if (option.state == xds::SocketOption::State::kListening)
+      extra.when = ListenOptions::Option::When::kListening;
     options.extra.push_back(std::move(extra));
   }
   absl::StatusOr<std::shared_ptr<ListenGroup>> group = sockets.Bind(*address, options);
@@ -43,7 +49,8 @@ absl::StatusOr<std::shared_ptr<ListenGroup>> Bind(const xds::AdminConfig& config
 
 absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Input& input) {
   const xds::AdminConfig& config = input.state->bootstrap().admin;
-  absl::StatusOr<std::shared_ptr<const xds::HttpConnectionManager>> manager = AdminConnectionManager(config);
+  absl::StatusOr<std::shared_ptr<const xds::HttpConnectionManager>> manager =
+      AdminConnectionManager(config);
   if (!manager.ok()) return manager.status();
   HttpServiceInput service_input;
   service_input.config = *std::move(manager);
@@ -57,10 +64,12 @@ absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(const Input& inp
   if (!service.ok()) return service.status();
   absl::StatusOr<std::shared_ptr<ListenGroup>> group = Bind(config, *input.sockets);
   if (!group.ok()) return group.status();
-  return std::unique_ptr<AdminServer>(new AdminServer(input, *std::move(service), *std::move(group)));
+  return std::unique_ptr<AdminServer>(
+      new AdminServer(input, *std::move(service), *std::move(group)));
 }
 
-absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(Server* server, ListenSockets& sockets) {
+absl::StatusOr<std::unique_ptr<AdminServer>> AdminServer::Start(Server* server,
+                                                                ListenSockets& sockets) {
   auto view = std::make_unique<ServerView>(server);
   absl::StatusOr<std::unique_ptr<AdminServer>> admin = Start(view->InputFor(sockets));
   if (admin.ok()) (*admin)->view_ = std::move(view);
@@ -74,13 +83,17 @@ AdminServer::AdminServer(const Input& input, std::shared_ptr<const HttpService> 
       service_(std::move(service)),
       stats_(input.state->stats().MainScope<ListenerStat>(
           input.state->stats().Register(kListenerPrefix, ListenerStatSchema()))),
-      thread_stats_(input.state->stats().MainScope<ListenerWorkerStat>(
-          input.state->stats().Register(absl::StrCat(kListenerPrefix, "main_thread."), ListenerWorkerStatSchema()))),
+      thread_stats_(
+          input.state->stats().MainScope<ListenerWorkerStat>(input.state->stats().Register(
+              absl::StrCat(kListenerPrefix, "main_thread."), ListenerWorkerStatSchema()))),
       flush_ns_(absl::ToInt64Nanoseconds(input.state->bootstrap().stats.flush_interval)),
-      flush_timer_(&input.http->loop().timers(), [](void* self) { static_cast<AdminServer*>(self)->OnFlush(); }, this) {
+      flush_timer_(
+          &input.http->loop().timers(),
+          [](void* self) { static_cast<AdminServer*>(self)->OnFlush(); }, this) {
   http_->set_router_maker([this] { return std::make_unique<AdminRouter>(&pages_); });
-  acceptor_ = std::make_unique<Acceptor>(&http_->loop(), std::move(group), 0, 0,
-                                         [this](int descriptor, const Address& remote) { Accept(descriptor, remote); });
+  acceptor_ = std::make_unique<Acceptor>(
+      &http_->loop(), std::move(group), 0, 0,
+      [this](int descriptor, const Address& remote) { Accept(descriptor, remote); });
   if (flush_ns_ > 0) flush_timer_.Start(flush_ns_);
 }
 
@@ -96,8 +109,8 @@ AdminServer::~AdminServer() {
 }
 
 void AdminServer::Accept(int descriptor, const Address& remote) {
-  auto connection = std::make_unique<Connection>(&http_->loop(), AdoptSocket(&http_->loop(), descriptor),
-                                                 MakeRawTransport(), kBufferLimit);
+  auto connection = std::make_unique<Connection>(
+      &http_->loop(), AdoptSocket(&http_->loop(), descriptor), MakeRawTransport(), kBufferLimit);
   ConnectionInfo& info = connection->info();
   info.id = kFirstConnectionId + next_connection_id_++;
   info.direct_remote = remote;
@@ -118,7 +131,8 @@ void AdminServer::OnHttpConnectionEnded(HttpConnection* connection) {
   if (found == connections_.end()) return;
   stats_.Add(ListenerStat::kCxDestroy);
   stats_.Sub(ListenerStat::kCxActive);
-  stats_.Record(ListenerStat::kCxLengthMs, (http_->loop().now_ns() - found->second.start_ns) / 1000000);
+  stats_.Record(ListenerStat::kCxLengthMs,
+                (http_->loop().now_ns() - found->second.start_ns) / 1000000);
   thread_stats_.Sub(ListenerWorkerStat::kCxActive);
   std::unique_ptr<HttpConnection> ended = std::move(found->second.connection);
   connections_.erase(found);

@@ -54,7 +54,8 @@ class AdminServer final : public HttpConnectionOwner {
     int64_t start_ns = 0;
   };
 
-  AdminServer(const Input& input, std::shared_ptr<const HttpService> service, std::shared_ptr<ListenGroup> group);
+  AdminServer(const Input& input, std::shared_ptr<const HttpService> service,
+              std::shared_ptr<ListenGroup> group);
   void Accept(int descriptor, const Address& remote);
   void OnHttpConnectionEnded(HttpConnection* connection) override;
   bool ShouldDrain() override { return false; }

@@ -8,7 +8,8 @@
 namespace remora::proxy {
 namespace {
 
-using Proto = envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
+using Proto =
+    envoy::extensions::filters::network::http_connection_manager::v3::HttpConnectionManager;
 
 Proto Describe() {
   Proto proto;

@@ -67,7 +67,8 @@ class AdminState {
   virtual void Quit() = 0;
   virtual void ReopenLogs() = 0;
   // Overrides in the admin layer; an empty value takes one back. Fails when there is no such layer.
-  virtual absl::Status ModifyRuntime(const std::vector<std::pair<std::string, std::string>>& values) = 0;
+  virtual absl::Status ModifyRuntime(
+      const std::vector<std::pair<std::string, std::string>>& values) = 0;
 
  protected:
   ~AdminState() = default;

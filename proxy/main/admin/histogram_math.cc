@@ -39,8 +39,9 @@ std::vector<double> Quantiles(const Histogram::Sum& sum) {
 }
 
 uint64_t CountBelow(const Histogram::Sum& sum, double bound) {
-  // A bucket that begins at or below the bound counts whole, as circllhist does it: what is recorded
-  // are integers, mostly the bucket's very beginning. Rounding must not push the beginning behind it.
+  // A bucket that begins at or below the bound counts whole, as circllhist does it: what is
+  // recorded are integers, mostly the bucket's very beginning. Rounding must not push the beginning
+  // behind it.
   const double most = bound * (1 + 1e-9);
   uint64_t count = sum.zeros;
   for (size_t i = 0; i < sum.buckets.size(); ++i) {
@@ -56,7 +57,8 @@ Histogram::Sum Difference(const Histogram::Sum& now, const Histogram::Sum& befor
   out.zeros -= before.zeros;
   out.count -= before.count;
   out.sum -= before.sum;
-  for (size_t i = 0; i < before.buckets.size() && i < out.buckets.size(); ++i) out.buckets[i] -= before.buckets[i];
+  for (size_t i = 0; i < before.buckets.size() && i < out.buckets.size(); ++i)
+    out.buckets[i] -= before.buckets[i];
   return out;
 }
 

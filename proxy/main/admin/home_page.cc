@@ -32,7 +32,8 @@ constexpr absl::string_view kHead = R"(<!DOCTYPE html>
 constexpr absl::string_view kTail = "    </tbody>\n  </table>\n</body>\n</html>\n";
 
 std::string Escape(absl::string_view text) {
-  return absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&quot;"}});
+  return absl::StrReplaceAll(
+      text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&quot;"}});
 }
 
 std::string Input(const AdminParameter& parameter, const std::string& form) {
@@ -59,13 +60,14 @@ void AppendPage(const AdminPage& page, std::string* out) {
   if (!page.mutates && page.parameters.empty()) {
     absl::StrAppend(out, "<a href='", name, "'>", name, "</a>");
   } else {
-    absl::StrAppend(out, "<form id='", id, "' action='", name, "' method='", page.mutates ? "post" : "get", "'><button",
-                    page.mutates ? "" : " class='link'", ">", name, "</button></form>");
+    absl::StrAppend(out, "<form id='", id, "' action='", name, "' method='",
+                    page.mutates ? "post" : "get", "'><button", page.mutates ? "" : " class='link'",
+                    ">", name, "</button></form>");
   }
   absl::StrAppend(out, "</td><td>", Escape(page.help), "</td></tr>\n");
   for (const AdminParameter& parameter : page.parameters) {
-    absl::StrAppend(out, "      <tr><td class='option'>", Input(parameter, id), "</td><td>", parameter.name, ": ",
-                    Escape(parameter.help), "</td></tr>\n");
+    absl::StrAppend(out, "      <tr><td class='option'>", Input(parameter, id), "</td><td>",
+                    parameter.name, ": ", Escape(parameter.help), "</td></tr>\n");
   }
 }
 

@@ -30,11 +30,13 @@ void ForEachHost(const Cluster& cluster, const Fn& fn) {
   const lb::HostSet& hosts = cluster.policy->hosts();
   for (uint32_t i = 0; i < hosts.size(); ++i) {
     const lb::HostEntry& entry = hosts.entry(i);
-    fn(HostView{entry, entry.host->state(), hosts.priorities()[entry.priority].localities[entry.locality].locality});
+    fn(HostView{entry, entry.host->state(),
+                hosts.priorities()[entry.priority].localities[entry.locality].locality});
   }
 }
 
-// Tallies in the order of the pages; what waits for a connection is counted by cluster, not by host.
+// Tallies in the order of the pages; what waits for a connection is counted by cluster, not by
+// host.
 struct Tally {
   absl::string_view name;
   uint64_t value;
@@ -42,25 +44,34 @@ struct Tally {
 };
 
 std::vector<Tally> Tallies(const lb::HostState& state) {
-  const auto get = [](const auto& cell) -> uint64_t { return cell.load(std::memory_order_relaxed); };
+  const auto get = [](const auto& cell) -> uint64_t {
+    return cell.load(std::memory_order_relaxed);
+  };
   return {
-      {"cx_active", get(state.cx_active), true},       {"cx_connect_fail", get(state.cx_connect_fail), false},
-      {"cx_total", get(state.cx_total), false},        {"rq_active", get(state.rq_active), true},
-      {"rq_error", get(state.rq_error), false},        {"rq_pending_active", 0, true},
-      {"rq_success", get(state.rq_success), false},    {"rq_timeout", get(state.rq_timeout), false},
+      {"cx_active", get(state.cx_active), true},
+      {"cx_connect_fail", get(state.cx_connect_fail), false},
+      {"cx_total", get(state.cx_total), false},
+      {"rq_active", get(state.rq_active), true},
+      {"rq_error", get(state.rq_error), false},
+      {"rq_pending_active", 0, true},
+      {"rq_success", get(state.rq_success), false},
+      {"rq_timeout", get(state.rq_timeout), false},
       {"rq_total", get(state.rq_total), false},
   };
 }
 
-void AppendBreaker(const std::string& prefix, const health::BreakerLimits& limits, std::string* out) {
-  absl::StrAppend(out, prefix, "max_connections::", limits.max_connections, "\n", prefix, "max_pending_requests::",
-                  limits.max_pending_requests, "\n", prefix, "max_requests::", limits.max_requests, "\n", prefix,
+void AppendBreaker(const std::string& prefix, const health::BreakerLimits& limits,
+                   std::string* out) {
+  absl::StrAppend(out, prefix, "max_connections::", limits.max_connections, "\n", prefix,
+                  "max_pending_requests::", limits.max_pending_requests, "\n", prefix,
+                  "max_requests::", limits.max_requests, "\n", prefix,
                   "max_retries::", limits.max_retries, "\n");
 }
 
 void AppendHost(const std::string& cluster, const HostView& host, std::string* out) {
   const std::string prefix = absl::StrCat(cluster, "::", host.entry.host->address_string(), "::");
-  for (const Tally& tally : Tallies(host.state)) absl::StrAppend(out, prefix, tally.name, "::", tally.value, "\n");
+  for (const Tally& tally : Tallies(host.state))
+    absl::StrAppend(out, prefix, tally.name, "::", tally.value, "\n");
   const auto line = [&](absl::string_view key, absl::string_view value) {
     absl::StrAppend(out, prefix, key, "::", value, "\n");
   };
@@ -72,7 +83,8 @@ void AppendHost(const std::string& cluster, const HostView& host, std::string* o
   line("sub_zone", host.locality.sub_zone);
   line("canary", host.entry.attributes->canary ? "true" : "false");
   line("priority", absl::StrCat(host.entry.priority));
-  line("success_rate", fmt::format("{:g}", host.state.success_rate.load(std::memory_order_relaxed)));
+  line("success_rate",
+       fmt::format("{:g}", host.state.success_rate.load(std::memory_order_relaxed)));
   line("local_origin_success_rate",
        fmt::format("{:g}", host.state.local_origin_success_rate.load(std::memory_order_relaxed)));
 }
@@ -99,8 +111,8 @@ void AppendCluster(const AdminCluster& shown, std::string* out) {
   ForEachHost(cluster, [&](const HostView& host) { AppendHost(name, host, out); });
 }
 
-void SetThresholds(const health::BreakerLimits& limits, envoy::config::core::v3::RoutingPriority priority,
-                   admin::ClusterStatus* out) {
+void SetThresholds(const health::BreakerLimits& limits,
+                   envoy::config::core::v3::RoutingPriority priority, admin::ClusterStatus* out) {
   auto* thresholds = out->mutable_circuit_breakers()->add_thresholds();
   thresholds->set_priority(priority);
   thresholds->mutable_max_connections()->set_value(limits.max_connections);
@@ -159,13 +171,15 @@ void SetCluster(const AdminCluster& shown, admin::ClusterStatus* out) {
   out->set_name(cluster.name());
   out->set_observability_name(cluster.config->stat_name());
   out->set_added_via_api(shown.added_via_api);
-  if (cluster.config->type == xds::Cluster::Type::kEds) out->set_eds_service_name(cluster.config->eds_service_name);
+  if (cluster.config->type == xds::Cluster::Type::kEds)
+    out->set_eds_service_name(cluster.config->eds_service_name);
   if (shown.outlier) {
     if (shown.outlier->answers.threshold >= 0) {
       out->mutable_success_rate_ejection_threshold()->set_value(shown.outlier->answers.threshold);
     }
     if (shown.outlier->local_origin.threshold >= 0) {
-      out->mutable_local_origin_success_rate_ejection_threshold()->set_value(shown.outlier->local_origin.threshold);
+      out->mutable_local_origin_success_rate_ejection_threshold()->set_value(
+          shown.outlier->local_origin.threshold);
     }
   }
   SetThresholds(cluster.config->default_breaker, envoy::config::core::v3::DEFAULT, out);

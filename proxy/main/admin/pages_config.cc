@@ -62,8 +62,8 @@ AdminResponse ListenersJson(const std::vector<AdminListener>& listeners) {
     auto* status = out.add_listener_statuses();
     status->set_name(listener.name);
     for (size_t i = 0; i < listener.addresses.size(); ++i) {
-      SetProtoAddress(listener.addresses[i],
-                      i == 0 ? status->mutable_local_address() : status->add_additional_local_addresses());
+      SetProtoAddress(listener.addresses[i], i == 0 ? status->mutable_local_address()
+                                                    : status->add_additional_local_addresses());
     }
   }
   return Json(out);
@@ -122,8 +122,10 @@ AdminResponse CertsPage(AdminPages& pages, const AdminRequest& /*request*/) {
   const int64_t now_s = pages.state().now_s();
   for (const ContextCertificates& context : pages.state().certificates()) {
     auto* certificate = out.add_certificates();
-    for (const CertificateFacts& facts : context.trusted) Describe(facts, now_s, certificate->add_ca_cert());
-    for (const CertificateFacts& facts : context.chain) Describe(facts, now_s, certificate->add_cert_chain());
+    for (const CertificateFacts& facts : context.trusted)
+      Describe(facts, now_s, certificate->add_ca_cert());
+    for (const CertificateFacts& facts : context.chain)
+      Describe(facts, now_s, certificate->add_cert_chain());
   }
   AdminResponse response;
   response.content_type = kAdminJson;

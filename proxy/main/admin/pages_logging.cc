@@ -25,7 +25,8 @@ absl::Status SetLevels(const LevelList& levels) {
   std::vector<std::pair<LogComponent*, LogLevel>> changes;
   for (const auto& [name, text] : levels) {
     LogLevel level;
-    if (name.empty() || text.empty()) return absl::InvalidArgumentError("empty logger name or empty logger level");
+    if (name.empty() || text.empty())
+      return absl::InvalidArgumentError("empty logger name or empty logger level");
     if (!ParseLogLevel(text, &level)) return absl::InvalidArgumentError("unknown logger level");
     LogComponent& component = LogComponent::Find(name);
     if (component.name() != name) return absl::InvalidArgumentError("unknown logger name");
@@ -69,7 +70,8 @@ AdminResponse LoggingPage(AdminPages& /*pages*/, const AdminRequest& request) {
   }
   absl::StrAppend(&response.body, "active loggers:\n");
   for (const LogComponent* component : LogComponent::All()) {
-    absl::StrAppend(&response.body, "  ", component->name(), ": ", LogLevelName(component->level()), "\n");
+    absl::StrAppend(&response.body, "  ", component->name(), ": ", LogLevelName(component->level()),
+                    "\n");
   }
   response.body += '\n';
   return response;

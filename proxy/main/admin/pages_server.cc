@@ -17,7 +17,9 @@ using envoy::admin::v3::CommandLineOptions;
 using envoy::admin::v3::ServerInfo;
 using google::protobuf::util::TimeUtil;
 
-ServerInfo::State StateOf(ServerState state) { return static_cast<ServerInfo::State>(static_cast<int>(state)); }
+ServerInfo::State StateOf(ServerState state) {
+  return static_cast<ServerInfo::State>(static_cast<int>(state));
+}
 
 CommandLineOptions::Mode ModeOf(Options::Mode mode) {
   switch (mode) {
@@ -38,19 +40,23 @@ std::string Pairs(const std::vector<std::pair<std::string, std::string>>& pairs)
 void FillLogOptions(const Options& options, CommandLineOptions* out) {
   out->set_log_level(options.log_level);
   out->set_component_log_level(Pairs(options.component_log_levels));
-  out->set_log_format(options.log_format.empty() ? std::string(kDefaultLogFormat) : options.log_format);
+  out->set_log_format(options.log_format.empty() ? std::string(kDefaultLogFormat)
+                                                 : options.log_format);
   out->set_log_format_escaped(options.log_format_escaped);
   out->set_log_path(options.log_path);
   out->set_enable_fine_grain_logging(options.fine_grain_logging);
-  *out->mutable_file_flush_interval() = TimeUtil::MillisecondsToDuration(options.file_flush_interval_ms);
+  *out->mutable_file_flush_interval() =
+      TimeUtil::MillisecondsToDuration(options.file_flush_interval_ms);
   out->set_skip_deprecated_logs(options.skip_deprecated_logs);
 }
 
 void FillLifeOptions(const Options& options, CommandLineOptions* out) {
   *out->mutable_drain_time() = TimeUtil::SecondsToDuration(options.drain_time_s);
-  out->set_drain_strategy(options.drain_strategy == Options::DrainStrategy::kImmediate ? CommandLineOptions::Immediate
-                                                                                        : CommandLineOptions::Gradual);
-  *out->mutable_parent_shutdown_time() = TimeUtil::SecondsToDuration(options.parent_shutdown_time_s);
+  out->set_drain_strategy(options.drain_strategy == Options::DrainStrategy::kImmediate
+                              ? CommandLineOptions::Immediate
+                              : CommandLineOptions::Gradual);
+  *out->mutable_parent_shutdown_time() =
+      TimeUtil::SecondsToDuration(options.parent_shutdown_time_s);
   out->set_disable_hot_restart(options.disable_hot_restart);
   out->set_restart_epoch(options.restart_epoch);
   out->set_base_id(options.base_id);
@@ -68,13 +74,15 @@ void FillOptions(const Options& options, CommandLineOptions* out) {
   out->set_reject_unknown_dynamic_fields(options.reject_unknown_dynamic_fields);
   out->set_ignore_unknown_dynamic_fields(options.ignore_unknown_dynamic_fields);
   out->set_admin_address_path(options.admin_address_path);
-  out->set_local_address_ip_version(options.prefer_ipv6 ? CommandLineOptions::v6 : CommandLineOptions::v4);
+  out->set_local_address_ip_version(options.prefer_ipv6 ? CommandLineOptions::v6
+                                                        : CommandLineOptions::v4);
   out->set_service_cluster(options.service_cluster);
   out->set_service_node(options.service_node);
   out->set_service_zone(options.service_zone);
   out->set_mode(ModeOf(options.mode));
   out->set_cpuset_threads(options.cpuset_threads);
-  for (const auto& [name, value] : options.stats_tags) out->add_stats_tag(absl::StrCat(name, ":", value));
+  for (const auto& [name, value] : options.stats_tags)
+    out->add_stats_tag(absl::StrCat(name, ":", value));
   FillLogOptions(options, out);
   FillLifeOptions(options, out);
 }
@@ -135,7 +143,8 @@ AdminResponse HealthCheckOkPage(AdminPages& pages, const AdminRequest& /*request
 }
 
 AdminResponse DrainListenersPage(AdminPages& pages, const AdminRequest& request) {
-  pages.state().DrainListeners(request.Has("inboundonly"), request.Has("graceful"), request.Has("skip_exit"));
+  pages.state().DrainListeners(request.Has("inboundonly"), request.Has("graceful"),
+                               request.Has("skip_exit"));
   return Ok();
 }
 

@@ -10,8 +10,9 @@ namespace {
 AdminResponse Render(AdminPages& pages, const StatsQuery& query) {
   AdminResponse response;
   pages.state().RefreshGauges();
-  absl::StatusOr<std::string> page = RenderStats(
-      pages.state().stats(), query, {pages.tags(), pages.state().bootstrap().stats, pages.intervals()});
+  absl::StatusOr<std::string> page =
+      RenderStats(pages.state().stats(), query,
+                  {pages.tags(), pages.state().bootstrap().stats, pages.intervals()});
   if (!page.ok()) {
     response.status = 400;
     response.body = std::string(page.status().message());
@@ -36,9 +37,13 @@ AdminResponse Answer(AdminPages& pages, const AdminRequest& request, bool promet
 
 }  // namespace
 
-AdminResponse StatsPage(AdminPages& pages, const AdminRequest& request) { return Answer(pages, request, false); }
+AdminResponse StatsPage(AdminPages& pages, const AdminRequest& request) {
+  return Answer(pages, request, false);
+}
 
-AdminResponse PrometheusPage(AdminPages& pages, const AdminRequest& request) { return Answer(pages, request, true); }
+AdminResponse PrometheusPage(AdminPages& pages, const AdminRequest& request) {
+  return Answer(pages, request, true);
+}
 
 AdminResponse ResetCountersPage(AdminPages& pages, const AdminRequest& /*request*/) {
   pages.state().stats().ResetCounters();

@@ -28,7 +28,9 @@ int64_t AdminServer::ServerView::start_ms() { return server_->start_ms(); }
 int64_t AdminServer::ServerView::now_s() { return server_->loop().system_now_ns() / 1000000000; }
 int64_t AdminServer::ServerView::uptime_s() { return now_s() - start_ms() / 1000; }
 std::shared_ptr<const Runtime> AdminServer::ServerView::runtime() { return server_->runtime(); }
-void AdminServer::ServerView::SetHealthCheckFailing(bool failing) { server_->SetHealthCheckFailing(failing); }
+void AdminServer::ServerView::SetHealthCheckFailing(bool failing) {
+  server_->SetHealthCheckFailing(failing);
+}
 void AdminServer::ServerView::Quit() { server_->Quit(); }
 void AdminServer::ServerView::ReopenLogs() { server_->ReopenLogs(); }
 
@@ -67,11 +69,13 @@ std::vector<ContextCertificates> AdminServer::ServerView::certificates() {
   return out;
 }
 
-absl::Status AdminServer::ServerView::ModifyRuntime(const std::vector<std::pair<std::string, std::string>>& values) {
+absl::Status AdminServer::ServerView::ModifyRuntime(
+    const std::vector<std::pair<std::string, std::string>>& values) {
   const std::vector<xds::RuntimeLayerSource>& sources = server_->bootstrap().runtime_layers;
-  const auto admin = std::find_if(sources.begin(), sources.end(), [](const xds::RuntimeLayerSource& source) {
-    return source.kind == xds::RuntimeLayerSource::Kind::kAdmin;
-  });
+  const auto admin =
+      std::find_if(sources.begin(), sources.end(), [](const xds::RuntimeLayerSource& source) {
+        return source.kind == xds::RuntimeLayerSource::Kind::kAdmin;
+      });
   if (admin == sources.end()) return absl::InvalidArgumentError("No admin layer specified");
   for (const auto& [key, value] : values) {
     if (value.empty()) {
@@ -81,7 +85,8 @@ absl::Status AdminServer::ServerView::ModifyRuntime(const std::vector<std::pair<
     }
   }
   google::protobuf::Struct proto;
-  for (const auto& [key, value] : overrides_) (*proto.mutable_fields())[key].set_string_value(value);
+  for (const auto& [key, value] : overrides_)
+    (*proto.mutable_fields())[key].set_string_value(value);
   std::vector<Runtime::Layer> layers = server_->runtime()->layers();
   layers[static_cast<size_t>(admin - sources.begin())] = Runtime::LayerFrom(admin->name, proto);
   server_->set_runtime(std::make_shared<const Runtime>(std::move(layers)));

@@ -35,7 +35,8 @@ class AdminServer::ServerView final : public AdminState {
   void SetHealthCheckFailing(bool failing) override;
   void Quit() override;
   void ReopenLogs() override;
-  absl::Status ModifyRuntime(const std::vector<std::pair<std::string, std::string>>& values) override;
+  absl::Status ModifyRuntime(
+      const std::vector<std::pair<std::string, std::string>>& values) override;
 
  private:
   Server* server_;

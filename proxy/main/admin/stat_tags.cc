@@ -11,8 +11,8 @@
 namespace remora::proxy {
 namespace {
 
-// A name in its parts. Every extractor looks at the whole name; what any of them takes is left out of
-// the rest, even when two take the same.
+// A name in its parts. Every extractor looks at the whole name; what any of them takes is left out
+// of the rest, even when two take the same.
 class Dissection {
  public:
   explicit Dissection(absl::string_view name) : name_(name), taken_(name.size(), false) {
@@ -33,7 +33,8 @@ class Dissection {
   // Parts `first` up to and with `last` become one.
   void Join(size_t first, size_t last) {
     parts_[first].end = parts_[last].end;
-    parts_.erase(parts_.begin() + static_cast<long>(first) + 1, parts_.begin() + static_cast<long>(last) + 1);
+    parts_.erase(parts_.begin() + static_cast<long>(first) + 1,
+                 parts_.begin() + static_cast<long>(last) + 1);
   }
   // Takes a part with the dot behind it (before it, when it is the last).
   void TakePart(size_t index, absl::string_view tag, TaggedName* out) {
@@ -46,12 +47,16 @@ class Dissection {
     }
   }
   // Takes the end of a part, of which the last `value` characters are the value.
-  void TakeEnd(size_t index, size_t characters, size_t value, absl::string_view tag, TaggedName* out) {
+  void TakeEnd(size_t index, size_t characters, size_t value, absl::string_view tag,
+               TaggedName* out) {
     const size_t end = parts_[index].end;
     out->tags.emplace_back(std::string(tag), std::string(name_.substr(end - value, value)));
     Mask(end - characters, end);
   }
-  void Mask(size_t begin, size_t end) { std::fill(taken_.begin() + static_cast<long>(begin), taken_.begin() + static_cast<long>(end), true); }
+  void Mask(size_t begin, size_t end) {
+    std::fill(taken_.begin() + static_cast<long>(begin), taken_.begin() + static_cast<long>(end),
+              true);
+  }
   std::string Rest() const {
     std::string rest;
     for (size_t i = 0; i < name_.size(); ++i) {
@@ -100,8 +105,9 @@ struct WordTag {
 
 // "…ssl.ciphers.NAME", "…ssl.certificate.NAME.…": of what follows the `ssl` at `index`.
 void TakeTls(Dissection* name, size_t index, TaggedName* out) {
-  constexpr WordTag kCounts[] = {
-      {"ciphers", "envoy.ssl_cipher"}, {"curves", "envoy.ssl_curve"}, {"versions", "envoy.ssl_version"}};
+  constexpr WordTag kCounts[] = {{"ciphers", "envoy.ssl_cipher"},
+                                 {"curves", "envoy.ssl_curve"},
+                                 {"versions", "envoy.ssl_version"}};
   if (name->size() < index + 3 || (*name)[index] != "ssl") return;
   if ((*name)[index + 1] == "certificate" && name->size() > index + 3) {
     name->TakePart(index + 2, "envoy.tls_certificate", out);
@@ -145,7 +151,8 @@ void ExtractCluster(Dissection* name, TaggedName* out) {
 }
 
 void ExtractHttp(Dissection* name, size_t http, TaggedName* out) {
-  constexpr WordTag kWords[] = {{"fault", "envoy.fault_downstream_cluster"}, {"user_agent", "envoy.http_user_agent"}};
+  constexpr WordTag kWords[] = {{"fault", "envoy.fault_downstream_cluster"},
+                                {"user_agent", "envoy.http_user_agent"}};
   if (name->size() < http + 3) return;
   if ((*name)[http + 2] == "rds" && name->size() > http + 4) {
     // A name with dots: all but the statistic itself.
@@ -177,16 +184,21 @@ void ExtractVirtualHost(Dissection* name, TaggedName* out) {
 
 void ExtractOther(Dissection* name, TaggedName* out) {
   constexpr WordTag kFronts[] = {
-      {"tcp", "envoy.tcp_prefix"},         {"udp", "envoy.udp_prefix"},
-      {"auth", "envoy.clientssl_prefix"},  {"ratelimit", "envoy.ratelimit_prefix"},
-      {"thrift", "envoy.thrift_prefix"},   {"redis", "envoy.redis_prefix"},
-      {"mongo", "envoy.mongo_prefix"},     {"local_rate_limit", "envoy.local_network_ratelimit_prefix"},
+      {"tcp", "envoy.tcp_prefix"},
+      {"udp", "envoy.udp_prefix"},
+      {"auth", "envoy.clientssl_prefix"},
+      {"ratelimit", "envoy.ratelimit_prefix"},
+      {"thrift", "envoy.thrift_prefix"},
+      {"redis", "envoy.redis_prefix"},
+      {"mongo", "envoy.mongo_prefix"},
+      {"local_rate_limit", "envoy.local_network_ratelimit_prefix"},
       {"sds", "envoy.xds_resource_name"},
   };
   if (TakeAfter(name, 0, kFronts, out) || name->size() < 3) return;
   // Filters whose prefix stands in front: "PREFIX.rbac.allowed".
   if ((*name)[1] == "rbac") name->TakePart(0, "envoy.rbac_prefix", out);
-  if ((*name)[1] == "http_local_rate_limit") name->TakePart(0, "envoy.local_http_ratelimit_prefix", out);
+  if ((*name)[1] == "http_local_rate_limit")
+    name->TakePart(0, "envoy.local_http_ratelimit_prefix", out);
 }
 
 void ExtractDefaults(Dissection* name, TaggedName* out) {
@@ -214,7 +226,8 @@ struct TagExtractor::Custom {
   std::regex regex;
 };
 
-TagExtractor::TagExtractor(const xds::StatsConfig& config, std::vector<std::pair<std::string, std::string>> fixed)
+TagExtractor::TagExtractor(const xds::StatsConfig& config,
+                           std::vector<std::pair<std::string, std::string>> fixed)
     : defaults_(config.use_all_default_tags), fixed_(std::move(fixed)) {
   for (const auto& tag : config.tags) {
     if (!tag.fixed_value.empty()) {
@@ -225,7 +238,8 @@ TagExtractor::TagExtractor(const xds::StatsConfig& config, std::vector<std::pair
     // ECMAScript, as Envoy's: some control planes use look-aheads, which RE2 refuses. A regex that
     // does not compile was refused when the bootstrap was parsed.
     try {
-      custom_.push_back(std::make_unique<Custom>(Custom{tag.name, std::regex(tag.regex, std::regex::optimize)}));
+      custom_.push_back(
+          std::make_unique<Custom>(Custom{tag.name, std::regex(tag.regex, std::regex::optimize)}));
     } catch (const std::regex_error&) {
       continue;
     }
@@ -247,7 +261,9 @@ TaggedName TagExtractor::Extract(absl::string_view name) const {
   out.tags.insert(at, fixed_.begin(), fixed_.end());
   for (const auto& custom : custom_) {
     std::cmatch match;
-    if (!std::regex_search(name.data(), name.data() + name.size(), match, custom->regex) || match.size() < 2) continue;
+    if (!std::regex_search(name.data(), name.data() + name.size(), match, custom->regex) ||
+        match.size() < 2)
+      continue;
     const std::string value = match.size() > 2 ? match[2].str() : match[1].str();
     const auto begin = static_cast<size_t>(match.position(1));
     dissection.Mask(begin, begin + static_cast<size_t>(match.length(1)));

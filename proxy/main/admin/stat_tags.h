@@ -19,10 +19,12 @@ struct TaggedName {
   std::vector<std::pair<std::string, std::string>> tags;  // in order of extraction
 };
 
-// Envoy's default tags, and those of `stats_config.stats_tags`. Main thread, while a scrape is written.
+// Envoy's default tags, and those of `stats_config.stats_tags`. Main thread, while a scrape is
+// written.
 class TagExtractor {
  public:
-  TagExtractor(const xds::StatsConfig& config, std::vector<std::pair<std::string, std::string>> fixed);
+  TagExtractor(const xds::StatsConfig& config,
+               std::vector<std::pair<std::string, std::string>> fixed);
   ~TagExtractor();
 
   TaggedName Extract(absl::string_view name) const;

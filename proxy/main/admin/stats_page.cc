@@ -37,7 +37,8 @@ class Gate {
   }
   bool Passes(const std::string& name, bool used) const {
     if (query_.used_only && !used) return false;
-    if (regex_ != nullptr && re2::RE2::PartialMatch(name, *regex_) == query_.invert_filter) return false;
+    if (regex_ != nullptr && re2::RE2::PartialMatch(name, *regex_) == query_.invert_filter)
+      return false;
     const auto matches = [&](const auto& matcher) { return matcher.Match(name); };
     if (!config_.inclusion.empty()) {
       return std::any_of(config_.inclusion.begin(), config_.inclusion.end(), matches);
@@ -75,7 +76,8 @@ StatsSelection Select(const StatStore& store, const Gate& gate, const StatsConte
     visitor.histogram = [&](const std::string& name, const Histogram::Sum& sum) {
       if (!gate.Passes(name, sum.count > 0)) return;
       const auto interval = context.intervals.find(name);
-      out.histograms.push_back({name, sum, interval == context.intervals.end() ? nullptr : &interval->second,
+      out.histograms.push_back({name, sum,
+                                interval == context.intervals.end() ? nullptr : &interval->second,
                                 BoundsOf(name, context.config)});
     };
   }
@@ -96,21 +98,22 @@ std::string Shown(double value) { return std::isnan(value) ? "nan" : fmt::format
 
 std::string SummaryLine(const Distribution& histogram) {
   const std::vector<double> all = Quantiles(histogram.sum);
-  const std::vector<double> recent = histogram.interval == nullptr ? std::vector<double>(all.size(), std::nan(""))
-                                                                   : Quantiles(*histogram.interval);
+  const std::vector<double> recent = histogram.interval == nullptr
+                                         ? std::vector<double>(all.size(), std::nan(""))
+                                         : Quantiles(*histogram.interval);
   std::vector<std::string> parts;
   for (size_t i = 0; i < all.size(); ++i) {
-    parts.push_back(absl::StrCat("P", fmt::format("{}", kQuantiles[i] * 100), "(", Shown(recent[i]), ",",
-                                 Shown(all[i]), ")"));
+    parts.push_back(absl::StrCat("P", fmt::format("{}", kQuantiles[i] * 100), "(", Shown(recent[i]),
+                                 ",", Shown(all[i]), ")"));
   }
   return absl::StrJoin(parts, " ");
 }
 
 std::string BoundLine(const Distribution& histogram, bool disjoint) {
   const std::vector<uint64_t> all = BoundCounts(histogram.sum, histogram.bounds, disjoint);
-  const std::vector<uint64_t> recent = histogram.interval == nullptr
-                                           ? std::vector<uint64_t>(all.size(), 0)
-                                           : BoundCounts(*histogram.interval, histogram.bounds, disjoint);
+  const std::vector<uint64_t> recent =
+      histogram.interval == nullptr ? std::vector<uint64_t>(all.size(), 0)
+                                    : BoundCounts(*histogram.interval, histogram.bounds, disjoint);
   std::vector<std::string> parts;
   for (size_t i = 0; i < all.size(); ++i) {
     parts.push_back(fmt::format("B{:g}({},{})", histogram.bounds[i], recent[i], all[i]));
@@ -125,8 +128,8 @@ std::string BucketList(const Histogram::Sum& sum) {
   for (size_t i = 0; i < sum.buckets.size(); ++i) {
     if (sum.buckets[i] == 0) continue;
     const int index = static_cast<int>(i);
-    parts.push_back(fmt::format("{:g},{:g}:{}", Histogram::BucketStart(index), Histogram::BucketWidth(index),
-                                sum.buckets[i]));
+    parts.push_back(fmt::format("{:g},{:g}:{}", Histogram::BucketStart(index),
+                                Histogram::BucketWidth(index), sum.buckets[i]));
   }
   return absl::StrJoin(parts, ", ");
 }
@@ -142,7 +145,8 @@ void AppendHistogram(const Distribution& histogram, StatsQuery::Buckets buckets,
       return;
     case StatsQuery::Buckets::kCumulative:
     case StatsQuery::Buckets::kDisjoint:
-      absl::StrAppend(out, histogram.name, ": ", BoundLine(histogram, buckets == StatsQuery::Buckets::kDisjoint), "\n");
+      absl::StrAppend(out, histogram.name, ": ",
+                      BoundLine(histogram, buckets == StatsQuery::Buckets::kDisjoint), "\n");
       return;
     case StatsQuery::Buckets::kDetailed:
       break;
@@ -154,17 +158,22 @@ void AppendHistogram(const Distribution& histogram, StatsQuery::Buckets buckets,
 
 std::string RenderText(const StatsSelection& selection, StatsQuery::Buckets buckets) {
   std::string out;
-  for (const auto& text : selection.texts) absl::StrAppend(&out, text.name, ": \"", text.value, "\"\n");
-  for (const Number& number : selection.Numbers()) absl::StrAppend(&out, number.name, ": ", number.value, "\n");
-  for (const Distribution& histogram : selection.histograms) AppendHistogram(histogram, buckets, &out);
+  for (const auto& text : selection.texts)
+    absl::StrAppend(&out, text.name, ": \"", text.value, "\"\n");
+  for (const Number& number : selection.Numbers())
+    absl::StrAppend(&out, number.name, ": ", number.value, "\n");
+  for (const Distribution& histogram : selection.histograms)
+    AppendHistogram(histogram, buckets, &out);
   return out;
 }
 
 std::string RenderHtml(const std::string& text) {
   return absl::StrCat(
-      "<!DOCTYPE html>\n<html lang='en'>\n<head><meta charset='utf-8'><title>Remora statistics</title>"
+      "<!DOCTYPE html>\n<html lang='en'>\n<head><meta charset='utf-8'><title>Remora "
+      "statistics</title>"
       "<style>:root { color-scheme: light dark }</style></head>\n<body><pre>\n",
-      absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}}), "</pre></body>\n</html>\n");
+      absl::StrReplaceAll(text, {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}}),
+      "</pre></body>\n</html>\n");
 }
 
 template <typename T>
@@ -172,25 +181,29 @@ using Names = std::pair<absl::string_view, T>;
 
 template <typename T, size_t n>
 const Names<T>* FindName(const Names<T> (&names)[n], const std::string& name) {
-  const auto* found = std::find_if(std::begin(names), std::end(names), [&](const auto& row) { return row.first == name; });
+  const auto* found = std::find_if(std::begin(names), std::end(names),
+                                   [&](const auto& row) { return row.first == name; });
   return found == std::end(names) ? nullptr : found;
 }
 
 absl::Status SetParameter(const std::string& name, const std::string& value, StatsQuery* query) {
-  static constexpr Names<StatsQuery::Format> kFormats[] = {{"html", StatsQuery::Format::kHtml},
-                                                           {"active-html", StatsQuery::Format::kHtml},
-                                                           {"json", StatsQuery::Format::kJson},
-                                                           {"prometheus", StatsQuery::Format::kPrometheus},
-                                                           {"text", StatsQuery::Format::kText}};
-  static constexpr Names<StatsQuery::Type> kTypes[] = {{"All", StatsQuery::Type::kAll},
-                                                       {"Counters", StatsQuery::Type::kCounters},
-                                                       {"Gauges", StatsQuery::Type::kGauges},
-                                                       {"Histograms", StatsQuery::Type::kHistograms},
-                                                       {"TextReadouts", StatsQuery::Type::kTextReadouts}};
-  static constexpr Names<StatsQuery::Buckets> kModes[] = {{"summary", StatsQuery::Buckets::kSummary},
-                                                          {"cumulative", StatsQuery::Buckets::kCumulative},
-                                                          {"disjoint", StatsQuery::Buckets::kDisjoint},
-                                                          {"detailed", StatsQuery::Buckets::kDetailed}};
+  static constexpr Names<StatsQuery::Format> kFormats[] = {
+      {"html", StatsQuery::Format::kHtml},
+      {"active-html", StatsQuery::Format::kHtml},
+      {"json", StatsQuery::Format::kJson},
+      {"prometheus", StatsQuery::Format::kPrometheus},
+      {"text", StatsQuery::Format::kText}};
+  static constexpr Names<StatsQuery::Type> kTypes[] = {
+      {"All", StatsQuery::Type::kAll},
+      {"Counters", StatsQuery::Type::kCounters},
+      {"Gauges", StatsQuery::Type::kGauges},
+      {"Histograms", StatsQuery::Type::kHistograms},
+      {"TextReadouts", StatsQuery::Type::kTextReadouts}};
+  static constexpr Names<StatsQuery::Buckets> kModes[] = {
+      {"summary", StatsQuery::Buckets::kSummary},
+      {"cumulative", StatsQuery::Buckets::kCumulative},
+      {"disjoint", StatsQuery::Buckets::kDisjoint},
+      {"detailed", StatsQuery::Buckets::kDetailed}};
   if (name == "usedonly") query->used_only = true;
   if (name == "text_readouts") query->text_readouts = true;
   if (name == "invert_filter") query->invert_filter = true;
@@ -198,7 +211,8 @@ absl::Status SetParameter(const std::string& name, const std::string& value, Sta
   if (name == "format") {
     const auto* format = FindName(kFormats, value);
     if (format == nullptr) {
-      return absl::InvalidArgumentError("usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
+      return absl::InvalidArgumentError(
+          "usage: /stats?format=(html|active-html|json|prometheus|text)\n\n");
     }
     query->format = format->second;
   }
@@ -210,7 +224,8 @@ absl::Status SetParameter(const std::string& name, const std::string& value, Sta
   if (name == "histogram_buckets") {
     const auto* mode = FindName(kModes, value);
     if (mode == nullptr) {
-      return absl::InvalidArgumentError("usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n");
+      return absl::InvalidArgumentError(
+          "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n");
     }
     query->buckets = mode->second;
   }
@@ -222,12 +237,14 @@ absl::Status SetParameter(const std::string& name, const std::string& value, Sta
 std::vector<StatsSelection::Number> StatsSelection::Numbers() const {
   std::vector<Number> all;
   all.reserve(counters.size() + gauges.size());
-  std::merge(counters.begin(), counters.end(), gauges.begin(), gauges.end(), std::back_inserter(all),
+  std::merge(counters.begin(), counters.end(), gauges.begin(), gauges.end(),
+             std::back_inserter(all),
              [](const Number& a, const Number& b) { return a.name < b.name; });
   return all;
 }
 
-std::vector<uint64_t> BoundCounts(const Histogram::Sum& sum, absl::Span<const double> bounds, bool disjoint) {
+std::vector<uint64_t> BoundCounts(const Histogram::Sum& sum, absl::Span<const double> bounds,
+                                  bool disjoint) {
   std::vector<uint64_t> counts;
   uint64_t before = 0;
   for (double bound : bounds) {
@@ -238,8 +255,8 @@ std::vector<uint64_t> BoundCounts(const Histogram::Sum& sum, absl::Span<const do
   return counts;
 }
 
-absl::StatusOr<StatsQuery> StatsQuery::Parse(const std::vector<std::pair<std::string, std::string>>& parameters,
-                                             bool prometheus) {
+absl::StatusOr<StatsQuery> StatsQuery::Parse(
+    const std::vector<std::pair<std::string, std::string>>& parameters, bool prometheus) {
   StatsQuery query;
   bool mode_given = false;
   for (const auto& [name, value] : parameters) {
@@ -257,7 +274,8 @@ absl::StatusOr<StatsQuery> StatsQuery::Parse(const std::vector<std::pair<std::st
   return query;
 }
 
-absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query, const StatsContext& context) {
+absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query,
+                                        const StatsContext& context) {
   const Gate gate(query, context.config);
   if (!gate.ok()) return absl::InvalidArgumentError("Invalid re2 regex");
   const StatsSelection selection = Select(store, gate, context);

@@ -31,8 +31,8 @@ struct StatsQuery {
   bool summary() const { return buckets == Buckets::kSummary; }
 
   // From query parameters; an error's text is the body of a 400. `prometheus`: /stats/prometheus.
-  static absl::StatusOr<StatsQuery> Parse(const std::vector<std::pair<std::string, std::string>>& parameters,
-                                          bool prometheus);
+  static absl::StatusOr<StatsQuery> Parse(
+      const std::vector<std::pair<std::string, std::string>>& parameters, bool prometheus);
 };
 
 using IntervalSums = absl::flat_hash_map<std::string, Histogram::Sum>;
@@ -45,7 +45,8 @@ struct StatsContext {
 };
 
 // The whole page.
-absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query, const StatsContext& context);
+absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query,
+                                        const StatsContext& context);
 
 }  // namespace remora::proxy
 

@@ -26,7 +26,9 @@ std::string Sanitized(absl::string_view name) {
   return out;
 }
 
-std::string FamilyOf(const TaggedName& tagged) { return absl::StrCat("envoy_", Sanitized(tagged.name)); }
+std::string FamilyOf(const TaggedName& tagged) {
+  return absl::StrCat("envoy_", Sanitized(tagged.name));
+}
 
 std::string EscapeLabel(absl::string_view value) {
   std::string out;
@@ -48,11 +50,12 @@ std::string Labels(const TaggedName& tagged) {
 }
 
 void Write(const Families& families, absl::string_view type, std::string* out) {
-  for (const auto& [name, lines] : families) absl::StrAppend(out, "# TYPE ", name, " ", type, "\n", lines);
+  for (const auto& [name, lines] : families)
+    absl::StrAppend(out, "# TYPE ", name, " ", type, "\n", lines);
 }
 
-void AppendNumbers(const std::vector<StatsSelection::Number>& numbers, absl::string_view type, const TagExtractor& tags,
-                   std::string* out) {
+void AppendNumbers(const std::vector<StatsSelection::Number>& numbers, absl::string_view type,
+                   const TagExtractor& tags, std::string* out) {
   Families families;
   for (const auto& number : numbers) {
     const TaggedName tagged = tags.Extract(number.name);
@@ -62,7 +65,8 @@ void AppendNumbers(const std::vector<StatsSelection::Number>& numbers, absl::str
   Write(families, type, out);
 }
 
-void AppendTexts(const std::vector<StatsSelection::Text>& texts, const TagExtractor& tags, std::string* out) {
+void AppendTexts(const std::vector<StatsSelection::Text>& texts, const TagExtractor& tags,
+                 std::string* out) {
   Families families;
   for (const auto& text : texts) {
     TaggedName tagged = tags.Extract(text.name);
@@ -80,35 +84,41 @@ struct Series {
 };
 
 void AppendSumAndCount(const Series& series, double sum, uint64_t count, std::string* lines) {
-  absl::StrAppend(lines, series.name, "_sum{", series.labels, "} ", fmt::format("{:.17g}", sum), "\n", series.name,
-                  "_count{", series.labels, "} ", count, "\n");
+  absl::StrAppend(lines, series.name, "_sum{", series.labels, "} ", fmt::format("{:.17g}", sum),
+                  "\n", series.name, "_count{", series.labels, "} ", count, "\n");
 }
 
-void AppendBuckets(const StatsSelection::Distribution& histogram, const Series& series, std::string* lines) {
-  const std::vector<uint64_t> counts = BoundCounts(histogram.sum, histogram.bounds, /*disjoint=*/false);
+void AppendBuckets(const StatsSelection::Distribution& histogram, const Series& series,
+                   std::string* lines) {
+  const std::vector<uint64_t> counts =
+      BoundCounts(histogram.sum, histogram.bounds, /*disjoint=*/false);
   for (size_t i = 0; i < counts.size(); ++i) {
     absl::StrAppend(lines, series.name, "_bucket{", series.labels, series.comma, "le=\"",
                     fmt::format("{:.32g}", histogram.bounds[i]), "\"} ", counts[i], "\n");
   }
-  absl::StrAppend(lines, series.name, "_bucket{", series.labels, series.comma, "le=\"+Inf\"} ", histogram.sum.count,
-                  "\n");
+  absl::StrAppend(lines, series.name, "_bucket{", series.labels, series.comma, "le=\"+Inf\"} ",
+                  histogram.sum.count, "\n");
   AppendSumAndCount(series, histogram.sum.sum, histogram.sum.count, lines);
 }
 
 // A summary tells of the last interval.
-void AppendSummary(const StatsSelection::Distribution& histogram, const Series& series, std::string* lines) {
+void AppendSummary(const StatsSelection::Distribution& histogram, const Series& series,
+                   std::string* lines) {
   const std::vector<double> values = histogram.interval == nullptr
                                          ? std::vector<double>(std::size(kQuantiles), std::nan(""))
                                          : Quantiles(*histogram.interval);
   for (size_t i = 0; i < values.size(); ++i) {
-    absl::StrAppend(lines, series.name, "{", series.labels, series.comma, "quantile=\"", fmt::format("{}", kQuantiles[i]),
-                    "\"} ", std::isnan(values[i]) ? "nan" : fmt::format("{:.17g}", values[i]), "\n");
+    absl::StrAppend(lines, series.name, "{", series.labels, series.comma, "quantile=\"",
+                    fmt::format("{}", kQuantiles[i]), "\"} ",
+                    std::isnan(values[i]) ? "nan" : fmt::format("{:.17g}", values[i]), "\n");
   }
   const bool any = histogram.interval != nullptr;
-  AppendSumAndCount(series, any ? histogram.interval->sum : 0, any ? histogram.interval->count : 0, lines);
+  AppendSumAndCount(series, any ? histogram.interval->sum : 0, any ? histogram.interval->count : 0,
+                    lines);
 }
 
-void AppendHistograms(const StatsSelection& selection, bool summary, const TagExtractor& tags, std::string* out) {
+void AppendHistograms(const StatsSelection& selection, bool summary, const TagExtractor& tags,
+                      std::string* out) {
   Families families;
   for (const auto& histogram : selection.histograms) {
     const TaggedName tagged = tags.Extract(histogram.name);
@@ -122,7 +132,8 @@ void AppendHistograms(const StatsSelection& selection, bool summary, const TagEx
 
 }  // namespace
 
-std::string RenderStatsPrometheus(const StatsSelection& selection, const StatsQuery& query, const TagExtractor& tags) {
+std::string RenderStatsPrometheus(const StatsSelection& selection, const StatsQuery& query,
+                                  const TagExtractor& tags) {
   std::string out;
   AppendNumbers(selection.counters, "counter", tags, &out);
   AppendNumbers(selection.gauges, "gauge", tags, &out);

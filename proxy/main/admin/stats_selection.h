@@ -37,12 +37,14 @@ struct StatsSelection {
 };
 
 // The count of each bound: all values up to it, or those since the bound before.
-std::vector<uint64_t> BoundCounts(const Histogram::Sum& sum, absl::Span<const double> bounds, bool disjoint);
+std::vector<uint64_t> BoundCounts(const Histogram::Sum& sum, absl::Span<const double> bounds,
+                                  bool disjoint);
 
 // stats_json.cc
 std::string RenderStatsJson(const StatsSelection& selection, StatsQuery::Buckets buckets);
 // stats_prometheus.cc
-std::string RenderStatsPrometheus(const StatsSelection& selection, const StatsQuery& query, const TagExtractor& tags);
+std::string RenderStatsPrometheus(const StatsSelection& selection, const StatsQuery& query,
+                                  const TagExtractor& tags);
 
 }  // namespace remora::proxy
 

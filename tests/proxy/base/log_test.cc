@@ -19,7 +19,9 @@ using ::testing::Not;
 
 class LogTest : public ::testing::Test {
  protected:
-  LogTest() : path_(absl::StrCat(::testing::TempDir(), "log_test.", getpid())) { unlink(path_.c_str()); }
+  LogTest() : path_(absl::StrCat(::testing::TempDir(), "log_test.", getpid())) {
+    unlink(path_.c_str());
+  }
   ~LogTest() override {
     unlink(path_.c_str());
     for (LogComponent* component : LogComponent::All()) component->set_level(LogLevel::kInfo);
@@ -39,8 +41,10 @@ TEST_F(LogTest, LinesLookLikeEnvoys) {
   ASSERT_TRUE(StartLog(settings).ok());
   REMORA_LOG(kInfo, "main", "hello");
   REMORA_LOG(kDebug, "main", "not this");
-  EXPECT_THAT(Text(), MatchesRegex("\\[20[0-9][0-9]-[0-9-]+ [0-9:]+\\.[0-9]+\\]\\[[0-9]+\\]\\[info\\]\\[main\\] "
-                                   "\\[tests/proxy/base/log_test.cc:[0-9]+\\] hello\n"));
+  EXPECT_THAT(
+      Text(),
+      MatchesRegex("\\[20[0-9][0-9]-[0-9-]+ [0-9:]+\\.[0-9]+\\]\\[[0-9]+\\]\\[info\\]\\[main\\] "
+                   "\\[tests/proxy/base/log_test.cc:[0-9]+\\] hello\n"));
 }
 
 TEST_F(LogTest, LevelsByComponent) {
@@ -91,7 +95,8 @@ TEST_F(LogTest, RefusesWhatDoesNotExist) {
   EXPECT_THAT(std::string(StartLog(settings).message()), HasSubstr("loud"));
   settings.level = "info";
   settings.component_levels = {{"kitchen", "info"}};
-  EXPECT_THAT(std::string(StartLog(settings).message()), HasSubstr("invalid component specified 'kitchen'"));
+  EXPECT_THAT(std::string(StartLog(settings).message()),
+              HasSubstr("invalid component specified 'kitchen'"));
   settings.component_levels.clear();
   settings.path = "/nonexistent/folder/x.log";
   EXPECT_FALSE(StartLog(settings).ok());

@@ -19,7 +19,8 @@ constexpr StatDef kSchema[] = {{"rq", StatKind::kCounter},
 std::map<std::string, uint64_t> Numbers(const StatStore& store) {
   std::map<std::string, uint64_t> out;
   StatStore::Visitor visitor;
-  visitor.counter = visitor.gauge = [&](const std::string& name, uint64_t value, bool) { out[name] = value; };
+  visitor.counter =
+      visitor.gauge = [&](const std::string& name, uint64_t value, bool) { out[name] = value; };
   store.Visit(visitor);
   return out;
 }
@@ -91,7 +92,8 @@ TEST(StatsTest, HistogramBucketsAreTwoDigits) {
   for (size_t i = 0; i < sum.buckets.size(); ++i) {
     if (sum.buckets[i] > 0) buckets[Histogram::BucketStart(static_cast<int>(i))] = sum.buckets[i];
   }
-  const std::map<double, uint64_t> expected = {{1, 1}, {9, 1}, {10, 1}, {19, 1}, {99, 1}, {100, 2}, {110, 1}, {12000, 1}};
+  const std::map<double, uint64_t> expected = {{1, 1},  {9, 1},   {10, 1},  {19, 1},
+                                               {99, 1}, {100, 2}, {110, 1}, {12000, 1}};
   ASSERT_EQ(buckets.size(), expected.size());
   auto at = buckets.begin();
   for (const auto& [start, count] : expected) {

@@ -22,7 +22,8 @@ class TimerTest : public ::testing::Test {
 };
 
 struct Probe {
-  explicit Probe(TimerWheel* wheel) : timer(wheel, [](void* self) { ++static_cast<Probe*>(self)->fired; }, this) {}
+  explicit Probe(TimerWheel* wheel)
+      : timer(wheel, [](void* self) { ++static_cast<Probe*>(self)->fired; }, this) {}
   Timer timer;
   int fired = 0;
 };
@@ -102,8 +103,10 @@ TEST_F(TimerTest, ACallbackMayStopAndDestroyOthersThatAreDue) {
     std::unique_ptr<Probe>* victim;
     Timer timer;
   };
-  Killer killer{&victim, Timer(&loop_.timers(), [](void* self) { static_cast<Killer*>(self)->victim->reset(); },
-                               &killer)};
+  Killer killer{
+      &victim, Timer(
+                   &loop_.timers(), [](void* self) { static_cast<Killer*>(self)->victim->reset(); },
+                   &killer)};
   victim = std::make_unique<Probe>(&loop_.timers());
   victim->timer.StartMs(3);
   killer.timer.StartMs(2);

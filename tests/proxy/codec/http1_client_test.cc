@@ -180,8 +180,9 @@ TEST_F(Http1ClientTest, InterimResponsesAndKeepAliveRules) {
   EXPECT_EQ(sink_.headers_text, ":status: 200\ncontent-length: 0\n");
   EXPECT_FALSE(codec_->can_reuse());
   EXPECT_FALSE(RunClient("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", Whole()).can_reuse);
-  EXPECT_TRUE(RunClient("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n",
-                        Whole()).can_reuse);
+  EXPECT_TRUE(
+      RunClient("HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 0\r\n\r\n", Whole())
+          .can_reuse);
 }
 
 TEST_F(Http1ClientTest, UpgradeIsATunnelOnlyAfter101) {

@@ -39,21 +39,39 @@ void AddFraming(Adder& add) {
   add.Post("F01 length then chunked", 400, "Content-Length: 5\nTransfer-Encoding: chunked", chunks);
   add.Post("F01 chunked then length", 400, "Transfer-Encoding: chunked\nContent-Length: 5", chunks);
   add.Post("F01 neighbour", 0, "Transfer-Encoding: chunked", chunks);
-  const char* const encodings[] = {",chunked",   "xchunked",         "chunked, identity",
-                                   "gzip, chunked", "chunked,chunked", "identity", "",
-                                   "chunked;a=b", "\"chunked\"", "chunked,", "chun ked"};
+  const char* const encodings[] = {
+      ",chunked", "xchunked", "chunked, identity", "gzip, chunked", "chunked,chunked",
+      "identity", "",         "chunked;a=b",       "\"chunked\"",   "chunked,",
+      "chun ked"};
   for (const char* encoding : encodings) {
     add.Post(absl::StrCat("F02 ", encoding), 501, absl::StrCat("Transfer-Encoding: ", encoding),
              chunks);
   }
-  add.Post("F02 vertical tab", 400, "Transfer-Encoding: \x0b" "chunked", chunks);
-  add.Post("F02 nbsp", 501, "Transfer-Encoding: \xa0" "chunked", chunks);
+  add.Post("F02 vertical tab", 400,
+           "Transfer-Encoding: \x0b"
+           "chunked",
+           chunks);
+  add.Post("F02 nbsp", 501,
+           "Transfer-Encoding: \xa0"
+           "chunked",
+           chunks);
   add.Post("F02 repeated", 501, "Transfer-Encoding: chunked\nTransfer-Encoding: chunked", chunks);
-  add.Raw("F02 on 1.0", 426, "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" +
-                                 chunks);
+  add.Raw("F02 on 1.0", 426,
+          "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks);
   add.Post("F02 neighbour", 0, "Transfer-Encoding:\t CHUNKED  ", chunks);
-  const char* const lengths[] = {"",  "+1", "0x1", "1 2", "1_0", "-1", "010", "1, 1", "1.0", "1e1",
-                                 "18446744073709551616", "9223372036854775808", "99999999999999999999",
+  const char* const lengths[] = {"",
+                                 "+1",
+                                 "0x1",
+                                 "1 2",
+                                 "1_0",
+                                 "-1",
+                                 "010",
+                                 "1, 1",
+                                 "1.0",
+                                 "1e1",
+                                 "18446744073709551616",
+                                 "9223372036854775808",
+                                 "99999999999999999999",
                                  "1;a"};
   for (const char* length : lengths) {
     add.Post(absl::StrCat("F05 ", length), 400, absl::StrCat("Content-Length: ", length), "x");
@@ -101,7 +119,9 @@ void AddFields(Adder& add) {
     add.Get(absl::StrCat("F13 name ", c), 400, "X" + s + "Y: b");
     add.Line(absl::StrCat("F13 path ", c), 400, "GET /a" + s + "b HTTP/1.1");
   }
-  add.Get("F13 del in value", 400, "X: a\x7f" "b");
+  add.Get("F13 del in value", 400,
+          "X: a\x7f"
+          "b");
   add.Get("F13 neighbour", 0, "X: a\tb\xe4\xff");
   for (const char c : "\"(),/;<=>?@[\\]{} \x80\xff"s) {
     add.Get(absl::StrCat("name with ", static_cast<int>(c)), 400, "X"s + c + "Y: b");
@@ -157,12 +177,12 @@ void AddTargets(Adder& add) {
   add.Raw("F14 two hosts", 400, "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n");
   for (const char* host : {"a,b", "u@a", "a b", "a:b:c", "a:x", "a:99999", "a/b", "a?b", "a\\b",
                            "[::1", "[]", "::1", "a#", "\"a\"", ":80", "a:80:"}) {
-    add.Raw(absl::StrCat("F14 ", host), 400, absl::StrCat("GET / HTTP/1.1\r\nHost: ", host,
-                                                          "\r\n\r\n"));
+    add.Raw(absl::StrCat("F14 ", host), 400,
+            absl::StrCat("GET / HTTP/1.1\r\nHost: ", host, "\r\n\r\n"));
   }
   for (const char* host : {"a", "a:80", "a:", "[::1]", "[::1]:80", "A.b-c_d", "1.2.3.4", "a%20b"}) {
-    add.Raw(absl::StrCat("F14 neighbour ", host), 0, absl::StrCat("GET / HTTP/1.1\r\nHost: ", host,
-                                                                  "\r\n\r\n"));
+    add.Raw(absl::StrCat("F14 neighbour ", host), 0,
+            absl::StrCat("GET / HTTP/1.1\r\nHost: ", host, "\r\n\r\n"));
   }
   add.Line("F15 absolute", 0, "GET http://b/x HTTP/1.1");
   add.Line("F15 no path", 0, "GET http://b HTTP/1.1");
@@ -198,8 +218,9 @@ void AddTargets(Adder& add) {
 
 void AddUpgrades(Adder& add) {
   add.Get("F19 nominated forwarding", 400, "X-Forwarded-For: 1\nConnection: x-forwarded-for");
-  add.Get("F19 nominated others", 0, "Authorization: a\nX-Internal: b\n"
-                                     "Connection: authorization, x-internal");
+  add.Get("F19 nominated others", 0,
+          "Authorization: a\nX-Internal: b\n"
+          "Connection: authorization, x-internal");
   add.Get("F19 too many", 400, "Connection: a,b,c,d,e,f,g,h,i,j");
   add.Get("F19 nine", 0, "Connection: a,b,c,d,e,f,g,h,i");
   add.Post("F18 websocket with a body", 400,
@@ -265,8 +286,10 @@ std::vector<WireCase> ResponseCases() {
   response("empty reason", 0, "HTTP/1.1 200 \nContent-Length: 2", "hi");
   response("1.0", 0, "HTTP/1.0 200 OK\nContent-Length: 2", "hi");
   response("chunked", 0, ok + "Transfer-Encoding: chunked", "2\r\nhi\r\n0\r\n\r\n");
-  response("interim first", 0, "HTTP/1.1 103 Early Hints\nLink: x\n\nHTTP/1.1 200 OK\n"
-                               "Content-Length: 2", "hi");
+  response("interim first", 0,
+           "HTTP/1.1 103 Early Hints\nLink: x\n\nHTTP/1.1 200 OK\n"
+           "Content-Length: 2",
+           "hi");
   response("304 with length", 0, "HTTP/1.1 304 Not Modified\nContent-Length: 10");
   response("204", 0, "HTTP/1.1 204 No Content");
   response("204 with zero", 0, "HTTP/1.1 204 No Content\nContent-Length: 0");
@@ -282,7 +305,9 @@ std::vector<WireCase> ResponseCases() {
   add.Raw("F09", 502, "HTTP/1.1 200 OK\nContent-Length: 0\n\n");
   add.Raw("F22 lf in value", 502, "HTTP/1.1 200 OK\r\nX: a\nSet-Cookie: b\r\n\r\n");
   response("F10", 502, ok + "Transfer-Encoding: chunked", "2\r\nhiXX0\r\n\r\n");
-  response("F13", 502, ok + "X: a\x01" "b");
+  response("F13", 502,
+           ok + "X: a\x01"
+                "b");
   response("F22 short status", 502, "HTTP/1.1 20 OK");
   response("F22 long status", 502, "HTTP/1.1 2000 OK");
   response("F22 status 099", 502, "HTTP/1.1 099 OK");
@@ -300,8 +325,9 @@ std::vector<WireCase> ResponseCases() {
   std::string interims;
   for (int i = 0; i < 101; ++i) interims += "HTTP/1.1 100 Continue\n\n";
   response("F23 too many interims", 502, interims + "HTTP/1.1 200 OK\nContent-Length: 0");
-  response("F23 neighbour", 0, interims.substr(0, interims.size() / 101 * 100) +
-                                   "HTTP/1.1 200 OK\nContent-Length: 2", "hi");
+  response("F23 neighbour", 0,
+           interims.substr(0, interims.size() / 101 * 100) + "HTTP/1.1 200 OK\nContent-Length: 2",
+           "hi");
   response("F25 large", 502, ok + "X: " + std::string(70000, 'v'));
   response("F25 fields", 502, ok + Fields(101));
   return cases;

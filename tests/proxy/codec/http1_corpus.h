@@ -11,7 +11,8 @@ namespace remora::proxy {
 struct WireCase {
   std::string name;
   std::string wire;
-  // Requests: the status that answers it, 0 when it must be accepted. Responses: 0 accepted, 502 not.
+  // Requests: the status that answers it, 0 when it must be accepted. Responses: 0 accepted, 502
+  // not.
   int status = 0;
 };
 

@@ -64,7 +64,8 @@ TEST(Http1Hostile, CutsInTheInputChangeNothing) {
   for (const WireCase& c : RequestCases()) {
     SCOPED_TRACE(c.name.substr(0, 80));
     const std::string wire = absl::StrCat(c.wire, std::string(kNext));
-    ExpectSplitInvariant(wire, [&](const Cut& cut) { return RunServer(wire, cut, options).Text(); });
+    ExpectSplitInvariant(wire,
+                         [&](const Cut& cut) { return RunServer(wire, cut, options).Text(); });
   }
   for (const WireCase& c : ResponseCases()) {
     SCOPED_TRACE(c.name);
@@ -89,17 +90,16 @@ TEST(Http1Hostile, WhatConnectionNamesStaysOnThisHop) {
   EXPECT_THAT(run.exchanges.at(0), HasSubstr("x-kept: z\nte: trailers\n)"));
   EXPECT_THAT(run.exchanges.at(0), Not(HasSubstr("authorization")));
   EXPECT_THAT(run.exchanges.at(0), Not(HasSubstr("x-internal")));
-  const ClientRun response =
-      RunClient(Crlf("HTTP/1.1 200 OK\nConnection: x-b\nX-B: c\nX-D: e\nContent-Length: 0\n\n"),
-                Whole());
+  const ClientRun response = RunClient(
+      Crlf("HTTP/1.1 200 OK\nConnection: x-b\nX-B: c\nX-D: e\nContent-Length: 0\n\n"), Whole());
   EXPECT_THAT(response.exchange, HasSubstr("x-d: e"));
   EXPECT_THAT(response.exchange, Not(HasSubstr("x-b")));
 }
 
 TEST(Http1Hostile, ALongHeadByteByByteCostsLinearTime) {
   // 60 KiB in one line, a byte at a time: quadratic scanning would take minutes.
-  const std::string wire = absl::StrCat("GET / HTTP/1.1\r\nHost: a\r\nx: ",
-                                        std::string(60 * 1024 - 7, 'v'), "\r\n\r\n");
+  const std::string wire =
+      absl::StrCat("GET / HTTP/1.1\r\nHost: a\r\nx: ", std::string(60 * 1024 - 7, 'v'), "\r\n\r\n");
   EXPECT_EQ(RunServer(wire, Bytewise()).error, "");
 }
 

@@ -20,7 +20,9 @@ class LlhttpReading {
  public:
   explicit LlhttpReading(absl::string_view wire) {
     llhttp_settings_init(&settings_);
-    settings_.on_url = [](llhttp_t* p, const char* at, size_t n) { return Self(p).Add(Self(p).url, at, n); };
+    settings_.on_url = [](llhttp_t* p, const char* at, size_t n) {
+      return Self(p).Add(Self(p).url, at, n);
+    };
     settings_.on_header_field = [](llhttp_t* p, const char* at, size_t n) {
       return Self(p).Add(Self(p).name_, at, n);
     };
@@ -33,7 +35,9 @@ class LlhttpReading {
       Self(p).heads += 1;
       return 0;
     };
-    settings_.on_body = [](llhttp_t* p, const char* at, size_t n) { return Self(p).Add(Self(p).body, at, n); };
+    settings_.on_body = [](llhttp_t* p, const char* at, size_t n) {
+      return Self(p).Add(Self(p).body, at, n);
+    };
     settings_.on_message_complete = [](llhttp_t* p) {
       Self(p).complete = true;
       return static_cast<int>(HPE_PAUSED);
@@ -43,7 +47,8 @@ class LlhttpReading {
     const llhttp_errno_t error = llhttp_execute(&parser_, wire.data(), wire.size());
     refused = error != HPE_OK && error != HPE_PAUSED && error != HPE_PAUSED_UPGRADE;
     reason = refused && llhttp_get_error_reason(&parser_) != nullptr
-                 ? llhttp_get_error_reason(&parser_) : "";
+                 ? llhttp_get_error_reason(&parser_)
+                 : "";
   }
 
   std::string url, body, fields, reason;
@@ -60,8 +65,8 @@ class LlhttpReading {
     if (heads == 0) {
       const std::string name = absl::AsciiStrToLower(name_);
       static constexpr absl::string_view kFraming[] = {
-          "host", "connection", "transfer-encoding", "keep-alive", "proxy-connection",
-          "upgrade", "te", "http2-settings"};
+          "host",    "connection", "transfer-encoding", "keep-alive", "proxy-connection",
+          "upgrade", "te",         "http2-settings"};
       bool framing = false;
       for (const absl::string_view f : kFraming) framing = framing || name == f;
       if (!framing) {
@@ -95,7 +100,8 @@ struct OurReading {
     path = std::string(sink.headers->path());
     upgrade = sink.headers->method() == "CONNECT" || sink.headers->Has(HeaderId::kUpgrade);
     sink.headers->ForEach([&](const Header& h) {
-      if (h.id == HeaderId::kTe || h.id == HeaderId::kConnection || h.id == HeaderId::kUpgrade) return;
+      if (h.id == HeaderId::kTe || h.id == HeaderId::kConnection || h.id == HeaderId::kUpgrade)
+        return;
       absl::StrAppend(&fields, std::string(h.name), ": ", std::string(h.value), "\n");
     });
   }

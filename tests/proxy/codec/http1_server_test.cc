@@ -12,10 +12,10 @@ using ::testing::Not;
 constexpr absl::string_view kOkHead = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n";
 
 TEST(Http1Server, ShowsARequestWithoutFraming) {
-  const ServerRun run = RunServer(
-      Crlf("GET /a?b=c HTTP/1.1\nHost: Example.com\nAccept:  text/html \nX-Odd_Name: 1\n"
-           "Connection: keep-alive\nTE: gzip, trailers\nKeep-Alive: 5\n\n"),
-      Whole());
+  const ServerRun run =
+      RunServer(Crlf("GET /a?b=c HTTP/1.1\nHost: Example.com\nAccept:  text/html \nX-Odd_Name: 1\n"
+                     "Connection: keep-alive\nTE: gzip, trailers\nKeep-Alive: 5\n\n"),
+                Whole());
   ASSERT_EQ(run.exchanges.size(), 1u);
   EXPECT_EQ(run.exchanges[0],
             "headers(:method: GET\n:authority: Example.com\n:path: /a?b=c\naccept: text/html\n"
@@ -26,12 +26,12 @@ TEST(Http1Server, ShowsARequestWithoutFraming) {
 }
 
 TEST(Http1Server, ReadsBodiesByLengthAndByChunks) {
-  const ServerRun run = RunServer(
-      Crlf("POST /1 HTTP/1.1\nHost: a\nContent-Length: 5\n\n") + "hello" +
-          Crlf("POST /2 HTTP/1.1\nHost: a\nTransfer-Encoding: Chunked\n\n3;x=y\nabc\n10\n"
-               "0123456789abcdef\n0\n\n") +
-          Crlf("GET /3 HTTP/1.1\nHost: a\n\n"),
-      Whole());
+  const ServerRun run =
+      RunServer(Crlf("POST /1 HTTP/1.1\nHost: a\nContent-Length: 5\n\n") + "hello" +
+                    Crlf("POST /2 HTTP/1.1\nHost: a\nTransfer-Encoding: Chunked\n\n3;x=y\nabc\n10\n"
+                         "0123456789abcdef\n0\n\n") +
+                    Crlf("GET /3 HTTP/1.1\nHost: a\n\n"),
+                Whole());
   ASSERT_EQ(run.exchanges.size(), 3u);
   EXPECT_THAT(run.exchanges[0], HasSubstr("body(hello) trailers() ends=1"));
   EXPECT_THAT(run.exchanges[0], HasSubstr("content-length: 5"));
@@ -137,7 +137,8 @@ TEST(Http1Server, ResponsesAreFramedByWhatTheyAre) {
       // Never more than was said.
       {"GET", "200", "3", false, "abcdef", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc"},
       {"HEAD", "200", "3", true, "", "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\n"},
-      {"HEAD", "200", nullptr, false, "abc", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"},
+      {"HEAD", "200", nullptr, false, "abc",
+       "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"},
       {"GET", "204", nullptr, true, "", "HTTP/1.1 204 No Content\r\n\r\n"},
       {"GET", "204", "0", true, "", "HTTP/1.1 204 No Content\r\n\r\n"},
       {"GET", "304", "10", true, "", "HTTP/1.1 304 Not Modified\r\ncontent-length: 10\r\n\r\n"},
@@ -211,8 +212,8 @@ TEST(Http1Server, TrailersAndProperCaseOnTheWire) {
 }
 
 TEST(Http1Server, AnUpgradeWaitsForItsAnswer) {
-  const std::string request = Crlf(
-      "GET /ws HTTP/1.1\nHost: a\nConnection: keep-alive, Upgrade\nUpgrade: WebSocket\n\n");
+  const std::string request =
+      Crlf("GET /ws HTTP/1.1\nHost: a\nConnection: keep-alive, Upgrade\nUpgrade: WebSocket\n\n");
   FakeCodecHost host;
   FakeServerEvents events;
   auto codec = MakeHttp1ServerCodec(&host, &events, {});
@@ -222,7 +223,8 @@ TEST(Http1Server, AnUpgradeWaitsForItsAnswer) {
   EXPECT_THAT(sink.headers_text, HasSubstr("connection: keep-alive, Upgrade\nupgrade: WebSocket"));
   EXPECT_EQ(sink.ends, 0);
   EXPECT_EQ(sink.body, "");
-  const TestHeaders accept({{":status", "101"}, {"upgrade", "websocket"}, {"connection", "upgrade"}});
+  const TestHeaders accept(
+      {{":status", "101"}, {"upgrade", "websocket"}, {"connection", "upgrade"}});
   sink.stream->SendHeaders(*accept, false);
   EXPECT_TRUE(host.feed_wanted);
   ASSERT_EQ(codec->Feed(input), nullptr);
@@ -240,8 +242,9 @@ TEST(Http1Server, ARefusedUpgradeCloses) {
   FakeCodecHost host;
   FakeServerEvents events;
   auto codec = MakeHttp1ServerCodec(&host, &events, {});
-  Body input = BodyOf(Crlf("GET /ws HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n"
-                           "GET /smuggled HTTP/1.1\nHost: a\n\n"));
+  Body input =
+      BodyOf(Crlf("GET /ws HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: websocket\n\n"
+                  "GET /smuggled HTTP/1.1\nHost: a\n\n"));
   ASSERT_EQ(codec->Feed(input), nullptr);
   const TestHeaders refusal({{":status", "403"}});
   events.sinks[0]->stream->SendHeaders(*refusal, true);
@@ -254,13 +257,16 @@ TEST(Http1Server, ARefusedUpgradeCloses) {
 TEST(Http1Server, H2cUpgradesAreRemovedAndTheBodyReadByItsLength) {
   const ServerRun run = RunServer(
       Crlf("POST /1 HTTP/1.1\nHost: a\nConnection: Upgrade, HTTP2-Settings\nUpgrade: h2c\n"
-           "HTTP2-Settings: AAM\nContent-Length: 2\n\n") + "hi" + Crlf("GET /2 HTTP/1.1\nHost: a\n\n"),
+           "HTTP2-Settings: AAM\nContent-Length: 2\n\n") +
+          "hi" + Crlf("GET /2 HTTP/1.1\nHost: a\n\n"),
       Whole());
   ASSERT_EQ(run.exchanges.size(), 2u);
   EXPECT_THAT(run.exchanges[0], HasSubstr("content-length: 2\n) interims=0 body(hi)"));
   EXPECT_THAT(run.exchanges[0], Not(HasSubstr("h2c")));
   EXPECT_THAT(RunServer(Crlf("GET / HTTP/1.1\nHost: a\nConnection: Upgrade\n"
-                             "Upgrade: h2c, websocket\n\n"), Whole()).exchanges.at(0),
+                             "Upgrade: h2c, websocket\n\n"),
+                        Whole())
+                  .exchanges.at(0),
               HasSubstr("upgrade: websocket\n"));
 }
 
@@ -348,8 +354,8 @@ TEST(Http1Server, InterimAndWatermarks) {
   FakeCodecHost host;
   FakeServerEvents events;
   auto codec = MakeHttp1ServerCodec(&host, &events, {});
-  Body input = BodyOf(
-      Crlf("POST / HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 1\n\n"));
+  Body input =
+      BodyOf(Crlf("POST / HTTP/1.1\nHost: a\nExpect: 100-continue\nContent-Length: 1\n\n"));
   ASSERT_EQ(codec->Feed(input), nullptr);
   FakeSink& sink = *events.sinks.at(0);
   EXPECT_THAT(sink.headers_text, HasSubstr("expect: 100-continue"));
@@ -390,7 +396,8 @@ TEST(Http1Server, SpellingIsKeptForThePeerBehind) {
   FakeSink sink;
   Arena copy_arena;
   client->NewStream(&sink)->SendHeaders(*events.sinks[0]->headers->CopyTo(&copy_arena), true);
-  EXPECT_EQ(upstream.TakeOutput(), "GET / HTTP/1.1\r\nhost: a\r\nX-FOO: 1\r\nuSER-aGENT: z\r\n\r\n");
+  EXPECT_EQ(upstream.TakeOutput(),
+            "GET / HTTP/1.1\r\nhost: a\r\nX-FOO: 1\r\nuSER-aGENT: z\r\n\r\n");
   EXPECT_NE(events.sinks[0]->headers->Find(HeaderId::kUserAgent), nullptr);
 }
 

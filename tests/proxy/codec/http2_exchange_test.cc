@@ -22,7 +22,8 @@ class Http2ExchangeTest : public ::testing::Test {
   // Carries bytes both ways until nothing moves.
   void Run() {
     for (bool moved = true; moved;) {
-      moved = Move(client_host_, *server_, server_host_) | Move(server_host_, *client_, client_host_);
+      moved =
+          Move(client_host_, *server_, server_host_) | Move(server_host_, *client_, client_host_);
     }
   }
 
@@ -34,8 +35,10 @@ class Http2ExchangeTest : public ::testing::Test {
   std::unique_ptr<ServerCodec> server_;
   std::unique_ptr<ClientCodec> client_;
   FakeSink sink_;
-  const TestHeaders get_{{":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/p"}};
-  const TestHeaders post_{{":method", "POST"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/p"}};
+  const TestHeaders get_{
+      {":method", "GET"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/p"}};
+  const TestHeaders post_{
+      {":method", "POST"}, {":scheme", "http"}, {":authority", "a"}, {":path", "/p"}};
   const TestHeaders ok_{{":status", "200"}, {"x-a", "b"}};
 
  private:

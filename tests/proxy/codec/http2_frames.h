@@ -37,7 +37,8 @@ inline std::string Number(uint64_t value, int bytes) {
   return text;
 }
 
-inline std::string Frame(FrameType type, uint8_t flags, uint32_t stream, const std::string& payload) {
+inline std::string Frame(FrameType type, uint8_t flags, uint32_t stream,
+                         const std::string& payload) {
   return Number(payload.size(), 3) + static_cast<char>(type) + static_cast<char>(flags) +
          Number(stream, 4) + payload;
 }
@@ -69,9 +70,9 @@ inline std::string Block(const FieldList& fields) {
 inline std::string HeadersFrame(uint32_t stream, const FieldList& fields, bool end) {
   const std::string block = Block(fields);
   constexpr size_t kMost = 16384;
-  std::string text = Frame(kHeaders,
-                           (end ? kEndStream : 0) | (block.size() <= kMost ? kEndHeaders : 0),
-                           stream, block.substr(0, kMost));
+  std::string text =
+      Frame(kHeaders, (end ? kEndStream : 0) | (block.size() <= kMost ? kEndHeaders : 0), stream,
+            block.substr(0, kMost));
   for (size_t at = kMost; at < block.size(); at += kMost) {
     text += Frame(kContinuation, at + kMost >= block.size() ? kEndHeaders : 0, stream,
                   block.substr(at, kMost));
@@ -88,9 +89,7 @@ inline FieldList With(FieldList fields, const std::string& name, const std::stri
   return fields;
 }
 
-inline std::string ClientHello() {
-  return std::string(kHttp2Preface) + Frame(kSettings, 0, 0, "");
-}
+inline std::string ClientHello() { return std::string(kHttp2Preface) + Frame(kSettings, 0, 0, ""); }
 
 struct ReadFrame {
   FrameType type;
@@ -108,7 +107,8 @@ struct ReadFrame {
 // Whole frames of `wire`; the client's preface is skipped.
 inline std::vector<ReadFrame> ReadFrames(absl::string_view wire) {
   std::vector<ReadFrame> frames;
-  if (wire.substr(0, kHttp2Preface.size()) == kHttp2Preface) wire.remove_prefix(kHttp2Preface.size());
+  if (wire.substr(0, kHttp2Preface.size()) == kHttp2Preface)
+    wire.remove_prefix(kHttp2Preface.size());
   const auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(wire[i])); };
   while (wire.size() >= 9) {
     const size_t size = byte(0) << 16 | byte(1) << 8 | byte(2);
@@ -123,15 +123,16 @@ inline std::vector<ReadFrame> ReadFrames(absl::string_view wire) {
 
 // "HEADERS 1, DATA 1 END, ..." without the connection's own housekeeping.
 inline std::string FrameNames(absl::string_view wire, bool all = false) {
-  static constexpr const char* kNames[] = {"DATA", "HEADERS",      "PRIORITY", "RST_STREAM",
-                                           "SETTINGS", "PUSH_PROMISE", "PING",     "GOAWAY",
-                                           "WINDOW_UPDATE", "CONTINUATION"};
+  static constexpr const char* kNames[] = {
+      "DATA",         "HEADERS", "PRIORITY", "RST_STREAM",    "SETTINGS",
+      "PUSH_PROMISE", "PING",    "GOAWAY",   "WINDOW_UPDATE", "CONTINUATION"};
   std::string text;
   for (const ReadFrame& frame : ReadFrames(wire)) {
     if (!all && (frame.type == kSettings || frame.type == kWindowUpdate)) continue;
     if (!text.empty()) text += ", ";
     text += std::string(kNames[frame.type]) + " " + std::to_string(frame.stream);
-    if (frame.type == kRstStream || frame.type == kGoAway) text += " " + std::to_string(frame.code());
+    if (frame.type == kRstStream || frame.type == kGoAway)
+      text += " " + std::to_string(frame.code());
     const bool end = frame.type == kData || frame.type == kHeaders;
     if (end && (frame.flags & kEndStream) != 0) text += " END";
   }

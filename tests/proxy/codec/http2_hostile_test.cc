@@ -95,9 +95,9 @@ std::vector<FieldCase> MalformedRequests() {
        {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a,b"}}},
       {"H14 authority with path",
        {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {":authority", "a/b"}}},
-      {"H14 host",
-       {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "u@a"}}},
-      {"protocol without the setting", With(RequestFields("/", "CONNECT"), ":protocol", "websocket")},
+      {"H14 host", {{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "u@a"}}},
+      {"protocol without the setting",
+       With(RequestFields("/", "CONNECT"), ":protocol", "websocket")},
       {"H05 zero-length name", With(get, "", "")},
       {"two lengths", With(With(get, "content-length", "1"), "content-length", "2")},
       {"odd length", With(get, "content-length", "+1")},
@@ -138,9 +138,9 @@ TEST_F(Http2HostileTest, OrTheirStreamAlone) {
 TEST_F(Http2HostileTest, TheirLawfulNeighboursPass) {
   const FieldList get = RequestFields();
   for (const FieldList& fields :
-       {With(get, "x", "a b"), With(get, "x", ""), With(get, "x", "a\tb"), With(get, "x", "\xe4\xff"),
-        With(get, "te", "trailers"), RequestFields("/%20?a=b|c"), RequestFields("*", "OPTIONS"),
-        RequestFields("/", "BREW"), With(get, "host", "other"),
+       {With(get, "x", "a b"), With(get, "x", ""), With(get, "x", "a\tb"),
+        With(get, "x", "\xe4\xff"), With(get, "te", "trailers"), RequestFields("/%20?a=b|c"),
+        RequestFields("*", "OPTIONS"), RequestFields("/", "BREW"), With(get, "host", "other"),
         FieldList{{":method", "GET"}, {":scheme", "http"}, {":path", "/"}, {"host", "a"}},
         FieldList{{":method", "CONNECT"}, {":authority", "a:80"}}}) {
     Start();
@@ -169,7 +169,8 @@ TEST_F(Http2HostileTest, LengthsThatLieEndTheirStream) {
   Start();
   EXPECT_NE(Feed(HeadersFrame(1, post, true)), "");
   Start();
-  Feed(HeadersFrame(1, post, false) + Frame(kData, 0, 1, "abc") + HeadersFrame(1, {{"x", "y"}}, true));
+  Feed(HeadersFrame(1, post, false) + Frame(kData, 0, 1, "abc") +
+       HeadersFrame(1, {{"x", "y"}}, true));
   EXPECT_EQ(served(0).ends, 0);
   EXPECT_EQ(served(0).resets, 1);
   Start();
@@ -237,7 +238,8 @@ TEST_F(Http2HostileTest, RapidResetsEndTheConnection) {
   uint32_t stream = 1;
   size_t streams = 0;
   while (error.empty() && streams < 2000) {
-    error = Feed(HeadersFrame(stream, RequestFields(), true) + Frame(kRstStream, 0, stream, Number(8, 4)));
+    error = Feed(HeadersFrame(stream, RequestFields(), true) +
+                 Frame(kRstStream, 0, stream, Number(8, 4)));
     stream += 2;
     ++streams;
   }
@@ -287,8 +289,10 @@ TEST_F(Http2HostileTest, FloodsAreCutOff) {
             "http2.inbound_priority_frames_flood", 202},
            {"window updates", Frame(kWindowUpdate, 0, 0, Number(1, 4)),
             "http2.inbound_window_update_frames_flood", 10},
-           {"H04 ping", Frame(kPing, 0, 0, "12345678"), "http2.outbound_control_frames_flood", 1100},
-           {"H04 settings", Frame(kSettings, 0, 0, ""), "http2.outbound_control_frames_flood", 1100}}) {
+           {"H04 ping", Frame(kPing, 0, 0, "12345678"), "http2.outbound_control_frames_flood",
+            1100},
+           {"H04 settings", Frame(kSettings, 0, 0, ""), "http2.outbound_control_frames_flood",
+            1100}}) {
     SCOPED_TRACE(c.name);
     Start();
     ASSERT_EQ(Feed(open), "");
@@ -321,12 +325,14 @@ TEST_F(Http2HostileTest, ProtocolErrorsSendGoAwayOnce) {
     std::string wire;
   } cases[] = {
       {"H03 continuation alone", Frame(kContinuation, kEndHeaders, 1, "")},
-      {"H03 endless continuation", [] {
+      {"H03 endless continuation",
+       [] {
          std::string wire = Frame(kHeaders, 0, 1, Block(RequestFields()));
          for (int i = 0; i < 20; ++i) wire += Frame(kContinuation, 0, 1, Block({{"x", "y"}}));
          return wire;
        }()},
-      {"H03 empty continuations", [] {
+      {"H03 empty continuations",
+       [] {
          std::string wire = Frame(kHeaders, 0, 1, Block(RequestFields()));
          for (int i = 0; i < 20; ++i) wire += Frame(kContinuation, 0, 1, "");
          return wire;
@@ -373,7 +379,8 @@ TEST_F(Http2HostileTest, CutsInTheInputChangeNothing) {
       Frame(kData, 0, 1, "some body") + Frame(kPing, 0, 0, "12345678") +
       Frame(kData, kPadded, 1, std::string("\x03", 1) + "more" + std::string(3, '\0')) +
       HeadersFrame(1, {{"x-t", "v"}}, true) + HeadersFrame(3, RequestFields("/3"), true) +
-      Frame(kRstStream, 0, 3, Number(8, 4)) + HeadersFrame(5, With(RequestFields(), "A", "b"), true);
+      Frame(kRstStream, 0, 3, Number(8, 4)) +
+      HeadersFrame(5, With(RequestFields(), "A", "b"), true);
   const auto run = [&](size_t cut, bool bytewise) {
     host_.TakeOutput();
     events_.sinks.clear();

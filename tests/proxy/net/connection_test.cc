@@ -31,8 +31,8 @@ class SocketConnectionTest : public ::testing::Test {
     int ends[2];
     ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends), 0);
     peer_ = ends[1];
-    user_.connection = std::make_unique<Connection>(&loop_, AdoptSocket(&loop_, ends[0]), MakeRawTransport(),
-                                                    buffer_limit);
+    user_.connection = std::make_unique<Connection>(&loop_, AdoptSocket(&loop_, ends[0]),
+                                                    MakeRawTransport(), buffer_limit);
     user_.connection->Start(&user_);
     Spin();
   }
@@ -293,8 +293,8 @@ TEST_F(TcpTest, ConnectsToWhatListens) {
     Address remote;
     Acceptor acceptor(&loop_, group, 0, 0, [&](int descriptor, const Address& from) {
       remote = from;
-      server.connection =
-          std::make_unique<Connection>(&loop_, AdoptSocket(&loop_, descriptor), MakeRawTransport(), 0);
+      server.connection = std::make_unique<Connection>(&loop_, AdoptSocket(&loop_, descriptor),
+                                                       MakeRawTransport(), 0);
       server.connection->Start(&server);
     });
     int error = 0;
@@ -315,11 +315,13 @@ TEST_F(TcpTest, ConnectsToWhatListens) {
 
 TEST_F(TcpTest, ARefusedConnectIsTold) {
   Address nobody;
-  { nobody = Listen()->address(); }
+  {
+    nobody = Listen()->address();
+  }
   int error = 0;
   RecordingEvents client;
-  client.connection = std::make_unique<Connection>(&loop_, ConnectSocket(&loop_, nobody, {}, {}, &error),
-                                                   MakeRawTransport(), 0);
+  client.connection = std::make_unique<Connection>(
+      &loop_, ConnectSocket(&loop_, nobody, {}, {}, &error), MakeRawTransport(), 0);
   client.connection->Start(&client);
   Spin([&] { return client.closed; });
   EXPECT_TRUE(client.reset);
@@ -331,7 +333,8 @@ TEST_F(TcpTest, AResetWhilePausedIsTold) {
   const std::shared_ptr<ListenGroup> group = Listen();
   RecordingEvents server;
   Acceptor acceptor(&loop_, group, 0, 0, [&](int descriptor, const Address&) {
-    server.connection = std::make_unique<Connection>(&loop_, AdoptSocket(&loop_, descriptor), MakeRawTransport(), 0);
+    server.connection = std::make_unique<Connection>(&loop_, AdoptSocket(&loop_, descriptor),
+                                                     MakeRawTransport(), 0);
     server.connection->Start(&server);
     server.connection->PauseReading(Connection::kPauseUser);
   });
@@ -388,8 +391,8 @@ TEST(MemoryConnectionTest, ShortWritesGoOnWhenThereIsRoom) {
   Loop loop;
   auto far = std::make_shared<FarEnd>();
   RecordingEvents user;
-  user.connection = std::make_unique<Connection>(&loop, std::make_unique<MemoryStream>(&loop, far, false),
-                                                 MakeRawTransport(), 10);
+  user.connection = std::make_unique<Connection>(
+      &loop, std::make_unique<MemoryStream>(&loop, far, false), MakeRawTransport(), 10);
   far->set_room(4);
   user.connection->Start(&user);
   user.Send("0123456789abcdef");
@@ -406,8 +409,8 @@ TEST(MemoryConnectionTest, ABrokenStreamIsTheLastThingHeard) {
   Loop loop;
   auto far = std::make_shared<FarEnd>();
   RecordingEvents user;
-  user.connection = std::make_unique<Connection>(&loop, std::make_unique<MemoryStream>(&loop, far, false),
-                                                 MakeRawTransport(), 0);
+  user.connection = std::make_unique<Connection>(
+      &loop, std::make_unique<MemoryStream>(&loop, far, false), MakeRawTransport(), 0);
   user.connection->Start(&user);
   loop.RunOnce(false);
   far->Break(ECONNRESET);

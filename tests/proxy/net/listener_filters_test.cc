@@ -29,7 +29,8 @@ std::string Hello(const char* name, const std::string& alpn) {
   BIO* out = BIO_new(BIO_s_mem());
   SSL_set_bio(ssl.get(), in, out);
   if (name != nullptr) SSL_set_tlsext_host_name(ssl.get(), name);
-  if (!alpn.empty()) SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const uint8_t*>(alpn.data()), alpn.size());
+  if (!alpn.empty())
+    SSL_set_alpn_protos(ssl.get(), reinterpret_cast<const uint8_t*>(alpn.data()), alpn.size());
   SSL_set_connect_state(ssl.get());
   SSL_do_handshake(ssl.get());
   const uint8_t* data = nullptr;
@@ -64,7 +65,8 @@ TEST(TlsInspectorTest, EveryPrefixNeedsMore) {
   const std::string bytes = Hello("a.b", "");
   ClientHello hello;
   for (size_t size = 0; size < bytes.size(); ++size) {
-    ASSERT_EQ(ParseClientHello(absl::string_view(bytes).substr(0, size), 65536, &hello), HelloResult::kNeedMore)
+    ASSERT_EQ(ParseClientHello(absl::string_view(bytes).substr(0, size), 65536, &hello),
+              HelloResult::kNeedMore)
         << size;
   }
   EXPECT_EQ(ParseClientHello(bytes, 65536, &hello), HelloResult::kTls);
@@ -85,17 +87,21 @@ TEST(TlsInspectorTest, AHelloInManyRecords) {
 TEST(TlsInspectorTest, OtherThingsAreNotTls) {
   ClientHello hello;
   EXPECT_EQ(ParseClientHello("GET / HTTP/1.1\r\n", 65536, &hello), HelloResult::kNotTls);
-  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x02\x01", 3), 65536, &hello), HelloResult::kNotTls);
-  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x03\x01\x00\x00", 5), 65536, &hello), HelloResult::kNotTls);
-  // A ServerHello.
-  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x03\x03\x00\x04\x02\x00\x00\x00", 9), 65536, &hello),
+  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x02\x01", 3), 65536, &hello),
             HelloResult::kNotTls);
+  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x03\x01\x00\x00", 5), 65536, &hello),
+            HelloResult::kNotTls);
+  // A ServerHello.
+  EXPECT_EQ(
+      ParseClientHello(absl::string_view("\x16\x03\x03\x00\x04\x02\x00\x00\x00", 9), 65536, &hello),
+      HelloResult::kNotTls);
 }
 
 TEST(TlsInspectorTest, LengthsAreBounded) {
   ClientHello hello;
-  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x03\x01\x00\x04\x01\x01\x00\x01", 9), 65536, &hello),
-            HelloResult::kTooLarge);
+  EXPECT_EQ(
+      ParseClientHello(absl::string_view("\x16\x03\x01\x00\x04\x01\x01\x00\x01", 9), 65536, &hello),
+      HelloResult::kTooLarge);
   const std::string bytes = Hello("a.b", "");
   EXPECT_EQ(ParseClientHello(bytes, 64, &hello), HelloResult::kTooLarge);
 }
@@ -125,7 +131,8 @@ TEST(HttpInspectorTest, RecognisesRequestLines) {
   EXPECT_EQ(GuessHttp(std::string(100, 'A')), HttpGuess::kNotHttp);
 }
 
-ProxyHeader Parsed(absl::string_view bytes, ProxyHeaderResult expected = ProxyHeaderResult::kHeader) {
+ProxyHeader Parsed(absl::string_view bytes,
+                   ProxyHeaderResult expected = ProxyHeaderResult::kHeader) {
   ProxyHeader header;
   EXPECT_EQ(ParseProxyHeader(bytes, &header), expected) << bytes;
   return header;
@@ -142,10 +149,11 @@ TEST(ProxyProtocolTest, VersionOne) {
 }
 
 TEST(ProxyProtocolTest, VersionOneIsStrict) {
-  for (const char* bad : {"PROXY TCP4 1.2.3.4 5.6.7.8 1000\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 01 443\r\n",
-                          "PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n", "PROXY TCP4 ::1 5.6.7.8 1 2\r\n",
-                          "PROXY TCP5 1.2.3.4 5.6.7.8 1 2\r\n", "PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
-                          "PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n"}) {
+  for (const char* bad :
+       {"PROXY TCP4 1.2.3.4 5.6.7.8 1000\r\n", "PROXY TCP4 1.2.3.4 5.6.7.8 01 443\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n", "PROXY TCP4 ::1 5.6.7.8 1 2\r\n",
+        "PROXY TCP5 1.2.3.4 5.6.7.8 1 2\r\n", "PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
+        "PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n"}) {
     Parsed(bad, ProxyHeaderResult::kBroken);
   }
   Parsed("PROXY " + std::string(200, 'x'), ProxyHeaderResult::kBroken);
@@ -165,7 +173,10 @@ std::string Version2(char command, char family, const std::string& body) {
 
 TEST(ProxyProtocolTest, VersionTwo) {
   const std::string addresses("\x01\x02\x03\x04\x05\x06\x07\x08\x03\xe8\x01\xbb", 12);
-  const std::string bytes = Version2('\x21', '\x11', addresses + std::string("\xea\x00\x03" "abc", 6));
+  const std::string bytes = Version2('\x21', '\x11',
+                                     addresses + std::string("\xea\x00\x03"
+                                                             "abc",
+                                                             6));
   const ProxyHeader header = Parsed(bytes);
   EXPECT_EQ(header.size, bytes.size());
   EXPECT_EQ(header.source.ToString(), "1.2.3.4:1000");
@@ -188,8 +199,8 @@ class RunTest : public ::testing::Test {
  protected:
   RunTest() : far_(std::make_shared<FarEnd>()) {
     user_.take = false;
-    user_.connection = std::make_unique<Connection>(&loop_, std::make_unique<MemoryStream>(&loop_, far_, false),
-                                                    MakeRawTransport(), 0);
+    user_.connection = std::make_unique<Connection>(
+        &loop_, std::make_unique<MemoryStream>(&loop_, far_, false), MakeRawTransport(), 0);
     user_.connection->info().local = *Address::FromIp("10.0.0.1", 443);
     user_.connection->info().remote = *Address::FromIp("10.0.0.2", 5000);
     user_.connection->Start(&user_);
@@ -210,7 +221,8 @@ class RunTest : public ::testing::Test {
 };
 
 TEST_F(RunTest, LooksWithoutTaking) {
-  const std::vector<xds::ListenerFilter> filters = {Filter(Kind::kTlsInspector), Filter(Kind::kHttpInspector)};
+  const std::vector<xds::ListenerFilter> filters = {Filter(Kind::kTlsInspector),
+                                                    Filter(Kind::kHttpInspector)};
   ListenerFilterRun run(filters);
   EXPECT_EQ(run.OnStart(*user_.connection), Result::kNeedMore);
   const std::string hello = Hello("x.y", std::string("\x02h2"));
@@ -225,8 +237,8 @@ TEST_F(RunTest, LooksWithoutTaking) {
 }
 
 TEST_F(RunTest, ProxyHeaderIsTakenAndPlainHttpFound) {
-  const std::vector<xds::ListenerFilter> filters = {Filter(Kind::kProxyProtocol), Filter(Kind::kTlsInspector),
-                                                    Filter(Kind::kHttpInspector)};
+  const std::vector<xds::ListenerFilter> filters = {
+      Filter(Kind::kProxyProtocol), Filter(Kind::kTlsInspector), Filter(Kind::kHttpInspector)};
   ListenerFilterRun run(filters);
   Arrives("PROXY TCP4 1.2.3.4 5.6.7.8 1000 80\r\nGET / HTTP/1.1\r\n\r\n");
   EXPECT_EQ(run.OnData(*user_.connection), Result::kDone);

@@ -16,14 +16,14 @@
 namespace remora::proxy {
 namespace {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using remora::testing::CertificateRequest;
 using remora::testing::Inline;
 using remora::testing::MakeCertificate;
 using remora::testing::MakeCrl;
 using remora::testing::TestCertificate;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using Outcome = Transport::Result;
 
 // Two transports with nothing but chains of bytes between them.
@@ -31,8 +31,10 @@ class TlsTest : public ::testing::Test {
  protected:
   TlsTest()
       : ca_(MakeCertificate({.common_name = "root", .ca = true})),
-        server_cert_(MakeCertificate({.common_name = "server", .sans = {"DNS:srv.test", "DNS:*.wild.test"}}, &ca_)),
-        client_cert_(MakeCertificate({.common_name = "client", .sans = {"URI:spiffe://mesh/web"}}, &ca_)) {
+        server_cert_(MakeCertificate(
+            {.common_name = "server", .sans = {"DNS:srv.test", "DNS:*.wild.test"}}, &ca_)),
+        client_cert_(
+            MakeCertificate({.common_name = "client", .sans = {"URI:spiffe://mesh/web"}}, &ca_)) {
     server_input_.certificates = {server_cert_.AsConfig()};
     server_input_.stats = client_input_.stats = &stats_;
     server_input_.stat_prefix = "listener.l.";
@@ -82,7 +84,8 @@ class TlsTest : public ::testing::Test {
       if (client == Outcome::kOk) client = c_->Receive(to_client_, false, at_client_, to_server_);
       if (to_server_.empty() && to_client_.empty()) break;
     }
-    return server == Outcome::kOk && client == Outcome::kOk && s_->handshake_done() && c_->handshake_done();
+    return server == Outcome::kOk && client == Outcome::kOk && s_->handshake_done() &&
+           c_->handshake_done();
   }
   std::string ToServer(const std::string& text) {
     Body plain;
@@ -153,7 +156,8 @@ TEST_F(TlsTest, CloseNotifyIsTheEnd) {
 
 TEST_F(TlsTest, MutualWithSpiffeNames) {
   Mutual();
-  server_input_.validation->san_matchers = {San(xds::SanType::kUri, "spiffe://mesh/", StringMatcher::Kind::kPrefix)};
+  server_input_.validation->san_matchers = {
+      San(xds::SanType::kUri, "spiffe://mesh/", StringMatcher::Kind::kPrefix)};
   ASSERT_TRUE(Handshake());
   const TlsFacts& facts = *s_->facts();
   EXPECT_TRUE(facts.peer_certificate_presented);
@@ -178,9 +182,10 @@ TEST_F(TlsTest, AMissingClientCertificateIsRefused) {
 TEST_F(TlsTest, AWrongNameIsRefused) {
   client_input_.validation->san_matchers = {San(xds::SanType::kDns, "other.test")};
   EXPECT_FALSE(Handshake());
-  EXPECT_THAT(std::string(c_->failure_reason()), StartsWith("TLS_error:|268435581:SSL routines:OPENSSL_internal:"
-                                                            "CERTIFICATE_VERIFY_FAILED:verify cert failed: "
-                                                            "verify SAN list"));
+  EXPECT_THAT(std::string(c_->failure_reason()),
+              StartsWith("TLS_error:|268435581:SSL routines:OPENSSL_internal:"
+                         "CERTIFICATE_VERIFY_FAILED:verify cert failed: "
+                         "verify SAN list"));
   EXPECT_EQ(Stat("cluster.c.ssl.fail_verify_san"), 1u);
 }
 
@@ -199,7 +204,8 @@ TEST_F(TlsTest, AnotherAuthorityIsRefused) {
   const TestCertificate other = MakeCertificate({.common_name = "other root", .ca = true});
   Trust(other, &client_input_);
   EXPECT_FALSE(Handshake());
-  EXPECT_THAT(std::string(c_->failure_reason()), HasSubstr("X509_verify_cert: certificate verification error at depth"));
+  EXPECT_THAT(std::string(c_->failure_reason()),
+              HasSubstr("X509_verify_cert: certificate verification error at depth"));
   EXPECT_EQ(Stat("cluster.c.ssl.fail_verify_error"), 1u);
 }
 
@@ -244,9 +250,11 @@ TEST_F(TlsTest, SpiffeTrustDomainsChooseTheAuthority) {
   Mutual();
   const TestCertificate other = MakeCertificate({.common_name = "other root", .ca = true});
   server_input_.validation = xds::ValidationContext();
-  server_input_.validation->trust_domains = {{"mesh", Inline(ca_.pem)}, {"else", Inline(other.pem)}};
+  server_input_.validation->trust_domains = {{"mesh", Inline(ca_.pem)},
+                                             {"else", Inline(other.pem)}};
   EXPECT_TRUE(Handshake());
-  server_input_.validation->trust_domains = {{"mesh", Inline(other.pem)}, {"else", Inline(ca_.pem)}};
+  server_input_.validation->trust_domains = {{"mesh", Inline(other.pem)},
+                                             {"else", Inline(ca_.pem)}};
   MakeContexts();
   EXPECT_FALSE(Handshake());
   server_input_.validation->trust_domains = {{"else", Inline(ca_.pem)}};
@@ -272,8 +280,10 @@ TEST_F(TlsTest, ProtocolsByTheServersPreference) {
 }
 
 TEST_F(TlsTest, TheNameAndTheKeyTypeChooseTheCertificate) {
-  const TestCertificate rsa = MakeCertificate({.common_name = "rsa", .sans = {"DNS:srv.test"}, .rsa = true}, &ca_);
-  const TestCertificate named = MakeCertificate({.common_name = "named", .sans = {"DNS:*.named.test"}}, &ca_);
+  const TestCertificate rsa =
+      MakeCertificate({.common_name = "rsa", .sans = {"DNS:srv.test"}, .rsa = true}, &ca_);
+  const TestCertificate named =
+      MakeCertificate({.common_name = "named", .sans = {"DNS:*.named.test"}}, &ca_);
   server_input_.certificates = {rsa.AsConfig(), server_cert_.AsConfig(), named.AsConfig()};
   ASSERT_TRUE(Handshake());
   EXPECT_EQ(c_->facts()->peer_subject, "CN=server");
@@ -330,7 +340,8 @@ TEST_F(TlsTest, PlainTextToATlsPortIsAnError) {
 TEST_F(TlsTest, BadSettingsAreRefusedByName) {
   TlsContextInput input = server_input_;
   input.certificates.clear();
-  EXPECT_THAT(std::string(ServerTlsContext::Make(server_, input).status().message()), HasSubstr("certificate specified"));
+  EXPECT_THAT(std::string(ServerTlsContext::Make(server_, input).status().message()),
+              HasSubstr("certificate specified"));
   input = server_input_;
   input.certificates[0].private_key = Inline(client_cert_.key_pem);
   EXPECT_THAT(std::string(ServerTlsContext::Make(server_, input).status().message()),

@@ -193,8 +193,9 @@ TEST_F(HttpConnectionTest, RouterRepliesGetTheRoutesHeaders) {
 TEST_F(HttpConnectionTest, ExpectContinueIsAnsweredByTheProxy) {
   Configure(kRoutes);
   Connect();
-  EXPECT_EQ(Talk("POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
-            "HTTP/1.1 100 Continue\r\n\r\n");
+  EXPECT_EQ(
+      Talk("POST /up HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n"),
+      "HTTP/1.1 100 Continue\r\n\r\n");
   EXPECT_FALSE(router().headers->Has(HeaderId::kExpect));
   Talk("x");
   EXPECT_TRUE(router().ended);
@@ -210,7 +211,8 @@ TEST_F(HttpConnectionTest, ADrainingConnectionSaysSo) {
 }
 
 TEST_F(HttpConnectionTest, MaxRequestsPerConnection) {
-  Configure(absl::StrCat(kRoutes, "\ncommon_http_protocol_options: {max_requests_per_connection: 2}"));
+  Configure(
+      absl::StrCat(kRoutes, "\ncommon_http_protocol_options: {max_requests_per_connection: 2}"));
   Connect();
   EXPECT_THAT(Talk("GET /direct HTTP/1.1\r\nHost: a\r\n\r\n"), Not(HasSubstr("connection: close")));
   EXPECT_THAT(Talk("GET /direct HTTP/1.1\r\nHost: a\r\n\r\n"), HasSubstr("connection: close"));

@@ -18,8 +18,8 @@ class RequestHeadersTest : public testing::Test {
   }
 
   ClientVerdict Prepare(bool upgrade = false) {
-    const RequestContext context{config_,  connection_, host_,     node_id_,
-                                 cluster_, nullptr,     upgrade, 1, 2};
+    const RequestContext context{config_, connection_, host_, node_id_, cluster_,
+                                 nullptr, upgrade,     1,     2};
     return PrepareRequestHeaders(context, request_);
   }
   std::string Value(absl::string_view name) {

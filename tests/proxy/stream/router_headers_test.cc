@@ -35,8 +35,8 @@ TEST_F(RouterHeadersTest, GrpcByContentType) {
 
 TEST_F(RouterHeadersTest, GrpcTimeoutUnits) {
   const std::pair<const char*, std::optional<int64_t>> cases[] = {
-      {"1H", 3600000}, {"2M", 120000},       {"3S", 3000},          {"4m", 4},
-      {"1u", 1},       {"1000001u", 1001},   {"5n", 1},             {"123456789m", std::nullopt},
+      {"1H", 3600000},     {"2M", 120000},        {"3S", 3000},        {"4m", 4},
+      {"1u", 1},           {"1000001u", 1001},    {"5n", 1},           {"123456789m", std::nullopt},
       {"m", std::nullopt}, {"-1m", std::nullopt}, {"5x", std::nullopt}};
   for (const auto& [text, expected] : cases) {
     request_.Set(HeaderId::kGrpcTimeout, text);

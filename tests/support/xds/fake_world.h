@@ -29,7 +29,9 @@ class FakeWorld final : public SubscriptionWorld {
     std::vector<envoy::service::discovery::v3::DeltaDiscoveryRequest> TakeDelta() {
       return Take<envoy::service::discovery::v3::DeltaDiscoveryRequest>();
     }
-    void Answer(const google::protobuf::Message& message) { events->OnCallMessage(message.SerializeAsString()); }
+    void Answer(const google::protobuf::Message& message) {
+      events->OnCallMessage(message.SerializeAsString());
+    }
     void Answer(ResourceKind kind, const std::string& version, const std::string& nonce,
                 const std::vector<std::string>& resources) {
       envoy::service::discovery::v3::DiscoveryResponse response;
@@ -55,21 +57,24 @@ class FakeWorld final : public SubscriptionWorld {
     template <typename Message>
     std::vector<Message> Take() {
       std::vector<Message> out;
-      for (const std::string& bytes : std::exchange(sent, {})) out.emplace_back().ParseFromString(bytes);
+      for (const std::string& bytes : std::exchange(sent, {}))
+        out.emplace_back().ParseFromString(bytes);
       return out;
     }
   };
 
   std::unique_ptr<Call> Open(size_t, absl::string_view, CallEvents*) override { return nullptr; }
-  std::unique_ptr<Call> OpenAt(const ApiConfigSource& source, size_t server, absl::string_view method,
-                               CallEvents* events) override {
+  std::unique_ptr<Call> OpenAt(const ApiConfigSource& source, size_t server,
+                               absl::string_view method, CallEvents* events) override {
     if (server >= source.grpc_services.size()) return nullptr;
-    auto call = std::make_unique<FakeCall>(this, std::string(method), source.grpc_services[server].cluster, events);
+    auto call = std::make_unique<FakeCall>(this, std::string(method),
+                                           source.grpc_services[server].cluster, events);
     calls_.push_back(call.get());
     ++opened;
     return call;
   }
-  std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay, std::function<void()> fire) override {
+  std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay,
+                                     std::function<void()> fire) override {
     auto timer = std::make_unique<FakeTimer>(this, now_ + delay, std::move(fire));
     timers_.push_back(timer.get());
     return timer;
@@ -132,8 +137,12 @@ class FakeWorld final : public SubscriptionWorld {
     std::function<void()> fire;
   };
   struct FakeWatch final : public Watch {
-    FakeWatch(FakeWorld* world, std::string path, std::string directory, std::function<void()> changed)
-        : world(world), path(std::move(path)), directory(std::move(directory)), changed(std::move(changed)) {}
+    FakeWatch(FakeWorld* world, std::string path, std::string directory,
+              std::function<void()> changed)
+        : world(world),
+          path(std::move(path)),
+          directory(std::move(directory)),
+          changed(std::move(changed)) {}
     ~FakeWatch() override { world->watches_.remove(this); }
     FakeWorld* world;
     std::string path;

@@ -22,25 +22,29 @@ namespace remora::xds {
 
 inline std::string EdsCluster(const std::string& name, const std::string& extra = "") {
   return FromYaml<envoy::config::cluster::v3::Cluster>(
-             absl::StrCat("{name: ", name, ", type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, ", extra, "}"))
+             absl::StrCat("{name: ", name,
+                          ", type: EDS, eds_cluster_config: {eds_config: {ads: {}}}, ", extra, "}"))
       .SerializeAsString();
 }
 
 inline std::string StaticCluster(const std::string& name, const std::string& extra = "") {
-  return FromYaml<envoy::config::cluster::v3::Cluster>(absl::StrCat("{name: ", name, ", type: STATIC, ", extra, "}"))
+  return FromYaml<envoy::config::cluster::v3::Cluster>(
+             absl::StrCat("{name: ", name, ", type: STATIC, ", extra, "}"))
       .SerializeAsString();
 }
 
 // A cluster that is refused.
 inline std::string BadCluster(const std::string& name) {
-  return FromYaml<envoy::config::cluster::v3::Cluster>(absl::StrCat("{name: ", name, ", type: EDS}"))
+  return FromYaml<envoy::config::cluster::v3::Cluster>(
+             absl::StrCat("{name: ", name, ", type: EDS}"))
       .SerializeAsString();
 }
 
 inline std::string Endpoints(const std::string& name, int port) {
   return FromYaml<envoy::config::endpoint::v3::ClusterLoadAssignment>(
              absl::StrCat("{cluster_name: ", name,
-                          ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: {address: 127.0.0.1, "
+                          ", endpoints: [{lb_endpoints: [{endpoint: {address: {socket_address: "
+                          "{address: 127.0.0.1, "
                           "port_value: ",
                           port, "}}}}]}]}"))
       .SerializeAsString();
@@ -49,14 +53,16 @@ inline std::string Endpoints(const std::string& name, int port) {
 inline std::string Routes(const std::string& name, const std::string& cluster) {
   return FromYaml<envoy::config::route::v3::RouteConfiguration>(
              absl::StrCat("{name: ", name,
-                          ", virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: /}, route: {cluster: ",
+                          ", virtual_hosts: [{name: v, domains: ['*'], routes: [{match: {prefix: "
+                          "/}, route: {cluster: ",
                           cluster, "}}]}]}"))
       .SerializeAsString();
 }
 
 inline std::string SecretValue(const std::string& name, const std::string& value) {
   return FromYaml<envoy::extensions::transport_sockets::tls::v3::Secret>(
-             absl::StrCat("{name: ", name, ", generic_secret: {secret: {inline_string: ", value, "}}}"))
+             absl::StrCat("{name: ", name, ", generic_secret: {secret: {inline_string: ", value,
+                          "}}}"))
       .SerializeAsString();
 }
 
@@ -64,22 +70,26 @@ inline std::string SecretValue(const std::string& name, const std::string& value
 inline std::string SdsClient(const std::string& secret) {
   return absl::StrCat(
       "transport_socket: {name: tls, typed_config: {'@type': "
-      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, common_tls_context: "
+      "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext, "
+      "common_tls_context: "
       "{tls_certificate_sds_secret_configs: [{name: ",
       secret, ", sds_config: {ads: {}}}]}}}");
 }
 
 // A listener whose routes come over RDS.
-inline std::string RdsListener(const std::string& name, const std::string& routes, const std::string& extra = "") {
+inline std::string RdsListener(const std::string& name, const std::string& routes,
+                               const std::string& extra = "") {
   return FromYaml<envoy::config::listener::v3::Listener>(
              absl::StrCat(
                  "{name: ", name,
-                 ", address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: [{filters: "
+                 ", address: {socket_address: {address: 127.0.0.1, port_value: 0}}, filter_chains: "
+                 "[{filters: "
                  "[{name: h, typed_config: {'@type': "
                  "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3."
                  "HttpConnectionManager, stat_prefix: in, rds: {route_config_name: ",
                  routes,
-                 ", config_source: {ads: {}}}, http_filters: [{name: router, typed_config: {'@type': "
+                 ", config_source: {ads: {}}}, http_filters: [{name: router, typed_config: "
+                 "{'@type': "
                  "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}}]}}]}], ",
                  extra, "}"))
       .SerializeAsString();
@@ -100,7 +110,8 @@ inline Update::Item ItemOf(ResourceKind kind, const std::string& bytes) {
   return {type.name(bytes), std::move(resource), bytes};
 }
 
-inline Update UpdateOf(ResourceKind kind, const std::string& version, const std::vector<std::string>& all) {
+inline Update UpdateOf(ResourceKind kind, const std::string& version,
+                       const std::vector<std::string>& all) {
   Update update{kind, version, {}, TypeOf(kind).full_set, {}, {}};
   for (const std::string& bytes : all) update.items.push_back(ItemOf(kind, bytes));
   return update;

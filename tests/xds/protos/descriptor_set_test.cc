@@ -18,8 +18,7 @@ TEST(ApiDescriptors, KnowExtensionsThatAreNotCompiled) {
 }
 
 TEST(ApiDescriptors, ParseAndPrintAMessageWithoutItsClass) {
-  const auto* type =
-      ApiDescriptors().FindMessageTypeByName("envoy.config.route.v3.VirtualHost");
+  const auto* type = ApiDescriptors().FindMessageTypeByName("envoy.config.route.v3.VirtualHost");
   ASSERT_NE(type, nullptr);
   google::protobuf::DynamicMessageFactory factory;
   std::unique_ptr<google::protobuf::Message> message(factory.GetPrototype(type)->New());
