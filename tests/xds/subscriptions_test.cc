@@ -25,12 +25,16 @@ constexpr char kEds[] = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoa
 constexpr char kLds[] = "type.googleapis.com/envoy.config.listener.v3.Listener";
 constexpr char kRds[] = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration";
 
-std::string AdsBootstrap(const std::string& type, const std::string& statics = "{}",
-                         const std::string& more_services = "") {
+// Whom to ask, and the clusters that lead there.
+constexpr char kFront[] =
+    "{node: {id: me, cluster: mine}, static_resources: {clusters: [{name: one, type: STATIC}, "
+    "{name: two, type: "
+    "STATIC}]}, dynamic_resources: ";
+
+std::string AdsBootstrap(const std::string& type, const std::string& more_services = "") {
   return absl::StrCat(
-      "{node: {id: n}, static_resources: ", statics,
-      ", dynamic_resources: {cds_config: {ads: {}}, lds_config: {ads: {}}, ads_config: {api_type: ",
-      type, ", transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: one}}",
+      kFront, "{cds_config: {ads: {}}, lds_config: {ads: {}}, ads_config: {api_type: ", type,
+      ", transport_api_version: V3, grpc_services: [{envoy_grpc: {cluster_name: one}}",
       more_services, "]}}}");
 }
 
@@ -103,7 +107,7 @@ TEST(Subscriptions, StartAsksForClustersThenEndpointsThenListenersThenRoutes) {
   EXPECT_THAT(world.ads().method, HasSubstr("StreamAggregatedResources"));
   auto sent = world.ads().TakeSotw();
   EXPECT_THAT(Types(sent), ElementsAre(kCds)) << "listeners wait for clusters";
-  EXPECT_EQ(sent[0].node().id(), "n");
+  EXPECT_EQ(sent[0].node().id(), "me");
 
   world.Answer(ResourceKind::kCluster, "1", "c1", {EdsCluster("a")});
   sent = world.ads().TakeSotw();
@@ -137,7 +141,7 @@ TEST(Subscriptions, SecretsOfClustersAndListenersAreAskedFor) {
   ASSERT_THAT(sent, SizeIs(2));
   EXPECT_THAT(sent[1].resource_names(), ElementsAre("s1", "s2"));
   EXPECT_FALSE(world.catalog_.clusters_settled());
-  world.Answer(ResourceKind::kSecret, "1", "s1", {SecretValue("s1", "x"), SecretValue("s2", "y")});
+  world.Answer(ResourceKind::kSecret, "1", "s1", {SecretValue("s1", "x"), SecretValue("s2", "z")});
   EXPECT_TRUE(world.catalog_.clusters_settled());
 }
 
@@ -265,7 +269,7 @@ TEST(Subscriptions, ABrokenStreamIsOpenedAgainAfterABackOffThatGrows) {
 }
 
 TEST(Subscriptions, FallbackServersAreTriedInTurn) {
-  World world(AdsBootstrap("GRPC", "{}", ", {envoy_grpc: {cluster_name: two}}"));
+  World world(AdsBootstrap("GRPC", ", {envoy_grpc: {cluster_name: two}}"));
   EXPECT_EQ(world.ads().server, "one");
   world.ads().End();
   world.Advance(seconds(1));
@@ -301,8 +305,7 @@ TEST(Subscriptions, AStreamOfItsOwnForEachTypeWhenSoConfigured) {
       "{api_config_source: {api_type: GRPC, transport_api_version: V3, grpc_services: "
       "[{envoy_grpc: {cluster_name: "
       "one}}]}}";
-  World world(absl::StrCat("{node: {id: n}, dynamic_resources: {cds_config: ", own,
-                           ", lds_config: ", own, "}}"));
+  World world(absl::StrCat(kFront, "{cds_config: ", own, ", lds_config: ", own, "}}"));
   FakeWorld::FakeCall* cds = world.fake_.Find("ClusterDiscoveryService/StreamClusters");
   ASSERT_NE(cds, nullptr);
   EXPECT_EQ(world.fake_.ads(), nullptr);
@@ -335,9 +338,8 @@ class FileSubscriptions : public testing::Test {
     Write("cds.yaml", text);
   }
   std::string Bootstrap() const {
-    return absl::StrCat(
-        "{node: {id: n}, dynamic_resources: {cds_config: {path_config_source: {path: ",
-        Path("cds.yaml"), "}}}}");
+    return absl::StrCat(kFront, "{cds_config: {path_config_source: {path: ", Path("cds.yaml"),
+                        "}}}}");
   }
   std::string EdsFields(const std::string& name) const {
     return absl::StrCat(
@@ -357,14 +359,14 @@ TEST_F(FileSubscriptions, AreReadAtStartAndWhenMoved) {
   EXPECT_FALSE(world.initialized_);
   world.Advance(milliseconds(1));
   EXPECT_TRUE(world.initialized_) << "no listeners are configured";
-  EXPECT_EQ(world.catalog_.TakeSnapshot()->clusters->size(), 2u);
+  EXPECT_EQ(world.catalog_.TakeSnapshot()->clusters->size(), 4u) << "with the static ones";
   EXPECT_EQ(world.fake_.watches(), 2u);
   WriteCds("2", {"name: b, type: STATIC"});
   world.fake_.Touch(Path("cds.yaml"));
   world.Turn();
   const auto snapshot = world.catalog_.TakeSnapshot();
   EXPECT_EQ(snapshot->clusters->count("b"), 1u);
-  EXPECT_EQ(snapshot->clusters->size(), 1u) << "a file is the full set";
+  EXPECT_EQ(snapshot->clusters->size(), 3u) << "a file is the full set";
   EXPECT_EQ(world.fake_.watches(), 1u) << "the endpoints' file is of no interest any more";
   EXPECT_EQ(world.catalog_.version(ResourceKind::kCluster), "2");
 }
