@@ -105,6 +105,7 @@ void ServedConnection::ChooseChain() {
     return;
   }
   chain_ = found->second;
+  listener_->CountConnection();
   Dispatch();
 }
 

@@ -35,10 +35,6 @@ void WorkerListener::Accept(int descriptor, const Address& remote) {
   info.direct_remote = remote;
   info.remote = remote;
   info.local = connection->stream().local_address();
-  stats_.Add(ListenerStat::kCxTotal);
-  stats_.Add(ListenerStat::kCxActive);
-  worker_stats_.Add(ListenerWorkerStat::kCxTotal);
-  worker_stats_.Add(ListenerWorkerStat::kCxActive);
   // Owned by the list; buries itself at its end.
   auto* served = new ServedConnection(this, listener_, std::move(connection));
   Add(served);
@@ -52,12 +48,20 @@ void WorkerListener::Add(ServedConnection* connection) {
   ++count_;
 }
 
+void WorkerListener::CountConnection() {
+  stats_.Add(ListenerStat::kCxTotal);
+  stats_.Add(ListenerStat::kCxActive);
+  worker_stats_.Add(ListenerWorkerStat::kCxTotal);
+  worker_stats_.Add(ListenerWorkerStat::kCxActive);
+}
+
 void WorkerListener::Forget(ServedConnection* connection) {
   if (connection->prev_ != nullptr) connection->prev_->next_ = connection->next_;
   if (connection->next_ != nullptr) connection->next_->prev_ = connection->prev_;
   if (first_ == connection) first_ = connection->next_;
   connection->prev_ = connection->next_ = nullptr;
   --count_;
+  if (connection->chain() == nullptr) return;
   stats_.Add(ListenerStat::kCxDestroy);
   stats_.Sub(ListenerStat::kCxActive);
   worker_stats_.Sub(ListenerWorkerStat::kCxActive);

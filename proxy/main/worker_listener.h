@@ -60,6 +60,8 @@ class WorkerListener {
   void StartAccepting();
   void Add(ServedConnection* connection);
   void Forget(ServedConnection* connection);
+  // Only what a filter chain was found for counts as a connection of the listener.
+  void CountConnection();
 
   const ListenerWorld* world_;
   std::shared_ptr<const ServedListener> listener_;
