@@ -1,6 +1,8 @@
 // HTTP/1: parsing a head, writing one, and a whole exchange through both codecs.
 #include <benchmark/benchmark.h>
 
+#include <cstdio>
+#include <memory>
 #include <string>
 
 #include "filters/api/arena.h"
@@ -41,7 +43,7 @@ constexpr absl::string_view kResponse =
     "Accept-Ranges: bytes\r\n"
     "\r\n";
 
-void Parse(benchmark::State& state, Http1Parser::Kind kind, absl::string_view head) {
+void Http1Parse(benchmark::State& state, Http1Parser::Kind kind, absl::string_view head) {
   const Http1Options options;
   Http1Parser parser(kind, &options);
   Arena arena;
@@ -54,11 +56,11 @@ void Parse(benchmark::State& state, Http1Parser::Kind kind, absl::string_view he
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * head.size()));
 }
-BENCHMARK_CAPTURE(Parse, request, Http1Parser::Kind::kRequest, kRequest);
-BENCHMARK_CAPTURE(Parse, small_request, Http1Parser::Kind::kRequest, kSmallRequest);
-BENCHMARK_CAPTURE(Parse, response, Http1Parser::Kind::kResponse, kResponse);
+BENCHMARK_CAPTURE(Http1Parse, request, Http1Parser::Kind::kRequest, kRequest);
+BENCHMARK_CAPTURE(Http1Parse, small_request, Http1Parser::Kind::kRequest, kSmallRequest);
+BENCHMARK_CAPTURE(Http1Parse, response, Http1Parser::Kind::kResponse, kResponse);
 
-void Encode(benchmark::State& state, bool request) {
+void Http1Encode(benchmark::State& state, bool request) {
   const Http1Options options;
   Http1Parser parser(request ? Http1Parser::Kind::kRequest : Http1Parser::Kind::kResponse,
                      &options);
@@ -78,8 +80,8 @@ void Encode(benchmark::State& state, bool request) {
     out.Clear();
   }
 }
-BENCHMARK_CAPTURE(Encode, request, true);
-BENCHMARK_CAPTURE(Encode, response, false);
+BENCHMARK_CAPTURE(Http1Encode, request, true);
+BENCHMARK_CAPTURE(Http1Encode, response, false);
 
 class Host : public CodecHost {
  public:
@@ -133,7 +135,7 @@ class Events : public ServerCodecEvents, public ClientCodecEvents {
 
 // All that a proxy does with the bytes of one small request: parse it, write it, parse the answer,
 // write that.
-void ProxiedExchange(benchmark::State& state) {
+void Http1ProxiedExchange(benchmark::State& state) {
   Host down_host, up_host;
   Sink down, up;
   Events events(&down);
@@ -155,10 +157,10 @@ void ProxiedExchange(benchmark::State& state) {
     up.Recycle();
   }
 }
-BENCHMARK(ProxiedExchange);
+BENCHMARK(Http1ProxiedExchange);
 
-// Chunked bodies in and out.
-void ProxiedChunks(benchmark::State& state) {
+// 64 KiB of response in chunks of range(0) bytes.
+void Http1ReadChunks(benchmark::State& state) {
   Host host;
   Sink sink;
   Events events(&sink);
@@ -186,7 +188,7 @@ void ProxiedChunks(benchmark::State& state) {
   }
   state.SetBytesProcessed(static_cast<int64_t>(state.iterations() * answer.size()));
 }
-BENCHMARK(ProxiedChunks)->Arg(64)->Arg(1024)->Arg(16384);
+BENCHMARK(Http1ReadChunks)->Arg(64)->Arg(1024)->Arg(16384);
 
 }  // namespace
 }  // namespace remora::proxy

@@ -3,6 +3,8 @@
 #include <benchmark/benchmark.h>
 
 #include <deque>
+#include <memory>
+#include <string>
 #include <utility>
 
 #include "filters/api/arena.h"
@@ -81,7 +83,7 @@ void AddResponse(Headers& headers) {
 }
 
 // range(0): exchanges that are under way at once; range(1): bytes of each response.
-void Exchange(benchmark::State& state) {
+void Http2Exchange(benchmark::State& state) {
   const size_t streams = static_cast<size_t>(state.range(0));
   Host client_host, server_host;
   Events events(streams);
@@ -119,7 +121,7 @@ void Exchange(benchmark::State& state) {
   }
   state.SetItemsProcessed(static_cast<int64_t>(state.iterations() * streams));
 }
-BENCHMARK(Exchange)->Args({1, 64})->Args({32, 64})->Args({1, 65536})->Args({32, 65536});
+BENCHMARK(Http2Exchange)->Args({1, 64})->Args({32, 64})->Args({1, 65536})->Args({32, 65536});
 
 }  // namespace
 }  // namespace remora::proxy
