@@ -140,7 +140,7 @@ std::unique_ptr<CodecError> Http2Session::TakeError() {
   if (!overflow_ && depth_ == 0) WriteFrames();
   failed_ = true;
   if (!wrote_goaway_) WriteGoAway(code_);
-  ResetAll(overflow_ ? ResetReason::kOverflow : ResetReason::kProtocolError, details_);
+  ResetAll(ResetReason::kProtocolError, details_);
   auto error = std::make_unique<CodecError>();
   error->details = details_;
   error->overflow = overflow_;

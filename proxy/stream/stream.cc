@@ -207,10 +207,10 @@ void Stream::OnReset(ResetReason reason, absl::string_view details) {
     case ResetReason::kRemoteReset:
     case ResetReason::kRemoteRefused:
     case ResetReason::kConnectError:
+    case ResetReason::kOverflow:  // headers over the limit: Envoy's flag for them
       info_.flags.Add(ResponseFlag::kDownstreamRemoteReset);
       break;
     case ResetReason::kProtocolError:
-    case ResetReason::kOverflow:
       info_.flags.Add(ResponseFlag::kDownstreamProtocolError);
       break;
     case ResetReason::kLocalReset:

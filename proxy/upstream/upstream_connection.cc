@@ -262,6 +262,12 @@ void UpstreamConnection::OnData(bool eof) {
     return;
   }
   if (state_ == kClosed) return;
+  if (!connection_->input().empty()) {
+    // The codec waits for a reader that paused: nothing more is read meanwhile, and the end of the
+    // stream is not told before all that came before it (WantFeed brings both back).
+    connection_->PauseReading(Connection::kPauseUser);
+    return;
+  }
   if (eof) {
     codec_->OnEof();
     Close(/*local=*/false);

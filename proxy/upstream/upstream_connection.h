@@ -61,7 +61,10 @@ class UpstreamConnection final : public Mortal,
   // CodecHost
   Body& output() override { return connection_->output(); }
   void WantFlush() override { connection_->Flush(); }
-  void WantFeed() override { connection_->RedeliverInput(); }
+  void WantFeed() override {
+    connection_->ResumeReading(Connection::kPauseUser);
+    connection_->RedeliverInput();
+  }
   void OnIdleChange(bool /*idle*/) override {}
   int64_t now_ns() override { return loop_->now_ns(); }
   // ClientCodecEvents
