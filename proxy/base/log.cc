@@ -1,9 +1,12 @@
 #include "proxy/base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <spdlog/details/file_helper.h>
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -87,11 +90,19 @@ constexpr absl::string_view kComponents[] = {"admin",
 class LogSink final : public spdlog::sinks::base_sink<std::mutex> {
  public:
   absl::Status Open(const std::string& path) {
+    // The library would make missing folders; a mistyped path is to be told instead.
+    const int probe = open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (probe < 0) {
+      return absl::InvalidArgumentError(absl::StrCat("Failed to open log-file '", path,
+                                                     "'. e.what(): unable to open file '", path,
+                                                     "': ", strerror(errno)));
+    }
+    close(probe);
     try {
       file_.open(path);
     } catch (const spdlog::spdlog_ex& error) {
       return absl::InvalidArgumentError(
-          absl::StrCat("Failed to open log-file '", path, "'. ", error.what()));
+          absl::StrCat("Failed to open log-file '", path, "'. e.what(): ", error.what()));
     }
     to_file_ = true;
     return absl::OkStatus();

@@ -80,7 +80,10 @@ int64_t TimerWheel::NextDue() const {
   for (int level = 0; level < kLevels; ++level) {
     const int shift = kSlotBits * level;
     const int64_t position = current_ms_ >> shift;
-    for (int64_t step = 0; step < kSlots; ++step) {
+    // A higher level's current slot was spread when it was entered: what is in it now is a full
+    // round ahead, behind all others.
+    const int64_t first = level > 0 ? 1 : 0;
+    for (int64_t step = first; step < kSlots + first; ++step) {
       const auto slot = static_cast<size_t>((position + step) & (kSlots - 1));
       const uint64_t word = occupied_[level][slot / 64];
       if (word == 0) {
@@ -88,10 +91,7 @@ int64_t TimerWheel::NextDue() const {
         continue;
       }
       if ((word >> (slot % 64) & 1) == 0) continue;
-      // A higher level's current slot was spread when it was entered: what is in it now is a full
-      // round ahead.
-      const int64_t rounds = level > 0 && step == 0 ? position + kSlots : position + step;
-      const int64_t at = std::max(rounds << shift, current_ms_);
+      const int64_t at = std::max((position + step) << shift, current_ms_);
       if (best < 0 || at < best) best = at;
       break;
     }

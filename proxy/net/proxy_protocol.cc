@@ -36,6 +36,7 @@ ProxyHeaderResult ParseLine(absl::string_view bytes, ProxyHeader* header) {
   header->version = 1;
   header->size = end + 2;
   const absl::string_view line = bytes.substr(kSignature1.size(), end - kSignature1.size());
+  if (line.find('\0') != absl::string_view::npos) return ProxyHeaderResult::kBroken;
   if (line == "UNKNOWN" || absl::StartsWith(line, "UNKNOWN ")) return ProxyHeaderResult::kHeader;
   const std::vector<absl::string_view> words = absl::StrSplit(line, ' ');
   if (words.size() != 5) return ProxyHeaderResult::kBroken;

@@ -13,6 +13,9 @@ constexpr uint8_t kHandshakeRecord = 22;
 constexpr uint8_t kClientHello = 1;
 constexpr size_t kRecordHeader = 5;
 constexpr size_t kMostRecord = 16 * 1024;
+// The hello is read anew whenever bytes arrive, so a peer that sends records of one byte each must
+// not be able to make that long. Three times what a post-quantum hello takes in such records.
+constexpr int kMostRecords = 6 * 1024;
 constexpr size_t kMostName = 255;
 constexpr uint16_t kServerName = 0;
 constexpr uint16_t kAlpn = 16;
@@ -84,7 +87,7 @@ bool HeaderPlausible(absl::string_view header) {
 HelloResult ParseClientHello(absl::string_view bytes, size_t most, ClientHello* hello) {
   std::string joined;  // only when the hello comes in several records
   absl::string_view message;
-  while (true) {
+  for (int records = 0; records < kMostRecords; ++records) {
     const absl::string_view header = bytes.substr(0, kRecordHeader);
     if (!HeaderPlausible(header)) return HelloResult::kNotTls;
     if (header.size() < kRecordHeader) return HelloResult::kNeedMore;
@@ -117,6 +120,7 @@ HelloResult ParseClientHello(absl::string_view bytes, size_t most, ClientHello* 
     bytes.remove_prefix(length);
     if (bytes.empty()) return HelloResult::kNeedMore;
   }
+  return HelloResult::kTooLarge;
 }
 
 }  // namespace remora::proxy

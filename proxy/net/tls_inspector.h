@@ -19,7 +19,7 @@ enum class HelloResult {
   kNeedMore,
   kTls,       // `hello` is filled
   kNotTls,    // anything else, and what breaks TLS's rules
-  kTooLarge,  // longer than allowed
+  kTooLarge,  // longer than allowed, or in absurdly many records
 };
 
 // Reads the ClientHello that `bytes` begin with, in however many records it comes. Neither consumes

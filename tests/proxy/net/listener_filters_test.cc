@@ -106,6 +106,15 @@ TEST(TlsInspectorTest, LengthsAreBounded) {
   EXPECT_EQ(ParseClientHello(bytes, 64, &hello), HelloResult::kTooLarge);
 }
 
+TEST(TlsInspectorTest, RecordsAreBounded) {
+  std::string bytes("\x16\x03\x01\x00\x04\x01\x00\xff\xff", 9);
+  ClientHello hello;
+  for (int i = 0; i < 10000; ++i) bytes.append("\x16\x03\x01\x00\x01\x00", 6);
+  EXPECT_EQ(ParseClientHello(bytes, 65536, &hello), HelloResult::kTooLarge);
+  EXPECT_EQ(ParseClientHello(absl::string_view(bytes).substr(0, 6000), 65536, &hello),
+            HelloResult::kNeedMore);
+}
+
 TEST(TlsInspectorTest, ChangedBytesNeverCrash) {
   const std::string whole = Hello("a.b.c", std::string("\x02h2"));
   for (size_t at = 0; at < whole.size(); ++at) {
@@ -156,6 +165,8 @@ TEST(ProxyProtocolTest, VersionOneIsStrict) {
         "PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n"}) {
     Parsed(bad, ProxyHeaderResult::kBroken);
   }
+  Parsed(absl::string_view("PROXY UNKNOWN \0\r\n", 17), ProxyHeaderResult::kBroken);
+  Parsed(absl::string_view("PROXY TCP4 1.2.3.4\0 5.6.7.8 1 2\r\n", 34), ProxyHeaderResult::kBroken);
   Parsed("PROXY " + std::string(200, 'x'), ProxyHeaderResult::kBroken);
   Parsed("PROXY TCP4 1.2.3.4", ProxyHeaderResult::kNeedMore);
   Parsed("PRO", ProxyHeaderResult::kNeedMore);
