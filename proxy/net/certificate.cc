@@ -61,9 +61,9 @@ std::string IpText(const ASN1_STRING* bytes) {
   return {};
 }
 
-void AddOtherName(const GENERAL_NAME* name, SubjectNames* out) {
+bool AddOtherName(const GENERAL_NAME* name, SubjectNames* out) {
   char oid[80];
-  if (OBJ_obj2txt(oid, sizeof(oid), name->d.otherName->type_id, 1) <= 0) return;
+  if (OBJ_obj2txt(oid, sizeof(oid), name->d.otherName->type_id, 1) <= 0) return false;
   const ASN1_TYPE* value = name->d.otherName->value;
   switch (value->type) {
     case V_ASN1_UTF8STRING:
@@ -73,9 +73,9 @@ void AddOtherName(const GENERAL_NAME* name, SubjectNames* out) {
     case V_ASN1_OCTET_STRING:
     case V_ASN1_VISIBLESTRING:
       out->other.push_back({oid, StringOf(value->value.asn1_string)});
-      return;
+      return true;
     default:
-      return;
+      return false;
   }
 }
 
@@ -220,22 +220,26 @@ SubjectNames NamesOf(X509* certificate) {
     ERR_clear_error();
     return names;
   }
+  const auto add = [&names](std::vector<std::string>* list, std::string text) {
+    names.all.push_back(text);
+    list->push_back(std::move(text));
+  };
   for (const GENERAL_NAME* name : all.get()) {
     switch (name->type) {
       case GEN_URI:
-        names.uri.push_back(StringOf(name->d.uniformResourceIdentifier));
+        add(&names.uri, StringOf(name->d.uniformResourceIdentifier));
         break;
       case GEN_DNS:
-        names.dns.push_back(StringOf(name->d.dNSName));
+        add(&names.dns, StringOf(name->d.dNSName));
         break;
       case GEN_EMAIL:
-        names.email.push_back(StringOf(name->d.rfc822Name));
+        add(&names.email, StringOf(name->d.rfc822Name));
         break;
       case GEN_IPADD:
-        names.ip.push_back(IpText(name->d.iPAddress));
+        add(&names.ip, IpText(name->d.iPAddress));
         break;
       case GEN_OTHERNAME:
-        AddOtherName(name, &names);
+        if (AddOtherName(name, &names)) names.all.push_back(names.other.back().value);
         break;
       default:
         break;

@@ -25,6 +25,8 @@ struct SubjectNames {
     std::string value;
   };
   std::vector<OtherName> other;
+  // All values in the order of the certificate; for messages.
+  std::vector<std::string> all;
 };
 
 // Reading certificates. Any thread; errors are worded as Envoy's.

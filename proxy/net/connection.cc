@@ -100,8 +100,6 @@ void Connection::NoteHandshake() {
   handshake_seen_ = true;
   if (!raw_) {
     info_.tls = transport_->facts();
-    if (info_.tls != nullptr && info_.requested_server_name.empty())
-      info_.requested_server_name = info_.tls->sni;
     info_.handshake_done_ns = loop_->now_ns();
   }
   events_->OnConnected();

@@ -14,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "proxy/net/certificate.h"
 
 namespace remora::proxy {
@@ -92,11 +93,11 @@ std::string TrustDomainOf(X509* leaf) {
   return std::string(uri.substr(0, uri.find('/')));
 }
 
-// A leaf may sign nothing (X509-SVID, section 4).
+// A leaf may sign nothing, and must say so (X509-SVID, section 4): without a KeyUsage every usage
+// counts as allowed.
 bool MaySign(X509* leaf) {
   if (X509_check_ca(leaf) != 0) return true;
-  const uint32_t usage = X509_get_key_usage(leaf);
-  return usage != UINT32_MAX && (usage & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0;
+  return (X509_get_key_usage(leaf) & (KU_KEY_CERT_SIGN | KU_CRL_SIGN)) != 0;
 }
 
 bool DnsMatches(const StringMatcher& matcher, const std::vector<std::string>& names) {
@@ -230,7 +231,7 @@ void PeerVerifier::VerifyChain(ssl_st* ssl, x509_st* leaf, Verdict* verdict) con
     verdict->failure = Failure::kChain;
     verdict->alert = SSL_AD_UNKNOWN_CA;
     if (MaySign(leaf)) {
-      verdict->detail = "verify cert failed: SPIFFE leaf certificate may sign";
+      verdict->detail = "verify cert failed: cert precheck";
       return;
     }
     if (found == trust_->by_domain.end()) {
@@ -265,16 +266,32 @@ void PeerVerifier::VerifyChain(ssl_st* ssl, x509_st* leaf, Verdict* verdict) con
   ERR_clear_error();
 }
 
-bool PeerVerifier::CheckNames(x509_st* leaf, absl::string_view server_name) const {
-  if (settings_.san_matchers.empty() && server_name.empty()) return true;
+std::string PeerVerifier::NamesFault(x509_st* leaf, absl::string_view server_name,
+                                     bool server_name_only) const {
+  const bool asks_configured = !settings_.san_matchers.empty() && !server_name_only;
+  if (!asks_configured && server_name.empty()) return {};
   const SubjectNames names = NamesOf(leaf);
+  // Envoy has three wordings: for a name demanded by the request, of the SPIFFE validator, and for
+  // all else.
+  const auto listed = [&names] { return absl::StrCat("[", absl::StrJoin(names.all, ", "), "]"); };
+  const auto unmatched = [&]() -> std::string {
+    if (!trust_->by_domain.empty()) return "verify cert failed: SAN match";
+    return absl::StrCat("verify cert failed: SAN matcher, certificate SANs are ", listed());
+  };
   if (!server_name.empty()) {
     const auto covers = [&](const std::string& name) { return DnsNameCovers(name, server_name); };
-    return std::any_of(names.dns.begin(), names.dns.end(), covers) ||
-           std::find(names.ip.begin(), names.ip.end(), server_name) != names.ip.end();
+    const bool good = std::any_of(names.dns.begin(), names.dns.end(), covers) ||
+                      std::find(names.ip.begin(), names.ip.end(), server_name) != names.ip.end();
+    if (!good && server_name_only) return unmatched();
+    if (!good) {
+      return absl::StrCat("verify cert failed: verify SAN list, expected SANs: [", server_name,
+                          "], certificate SANs: ", listed());
+    }
   }
-  return std::any_of(settings_.san_matchers.begin(), settings_.san_matchers.end(),
-                     [&](const xds::SanMatcher& san) { return SanMatches(san, names); });
+  if (!asks_configured) return {};
+  const auto matches = [&](const xds::SanMatcher& san) { return SanMatches(san, names); };
+  if (std::any_of(settings_.san_matchers.begin(), settings_.san_matchers.end(), matches)) return {};
+  return unmatched();
 }
 
 bool PeerVerifier::CheckPins(x509_st* leaf) const {
@@ -302,7 +319,8 @@ bool PeerVerifier::CheckPins(x509_st* leaf) const {
   return false;
 }
 
-PeerVerifier::Verdict PeerVerifier::Verify(ssl_st* ssl, absl::string_view server_name) const {
+PeerVerifier::Verdict PeerVerifier::Verify(ssl_st* ssl, absl::string_view server_name,
+                                           bool server_name_only) const {
   Verdict verdict;
   STACK_OF(X509)* chain = SSL_get_peer_full_cert_chain(ssl);
   if (chain == nullptr || sk_X509_num(chain) == 0) {
@@ -314,10 +332,11 @@ PeerVerifier::Verdict PeerVerifier::Verify(ssl_st* ssl, absl::string_view server
   const bool checks_chain = trust_->store != nullptr || !trust_->by_domain.empty();
   if (checks_chain) VerifyChain(ssl, leaf, &verdict);
   if (verdict.failure == Failure::kNone) {
-    if (!CheckNames(leaf, server_name)) {
+    std::string fault = NamesFault(leaf, server_name, server_name_only);
+    if (!fault.empty()) {
       verdict.failure = Failure::kNames;
       verdict.alert = SSL_AD_BAD_CERTIFICATE;
-      verdict.detail = "verify cert failed: verify SAN list";
+      verdict.detail = std::move(fault);
     } else if (!CheckPins(leaf)) {
       verdict.failure = Failure::kPins;
       verdict.alert = SSL_AD_BAD_CERTIFICATE;

@@ -41,7 +41,8 @@ class PeerVerifier {
 
   // The chain the peer of this handshake presented. `server_name`: the name its certificate must be
   // for as well (SAN of the SNI that was sent); empty: as configured only.
-  Verdict Verify(ssl_st* ssl, absl::string_view server_name) const;
+  // `server_name_only`: the configured names are then not asked for.
+  Verdict Verify(ssl_st* ssl, absl::string_view server_name, bool server_name_only) const;
 
   // True when anything is asked of the peer.
   bool asks() const;
@@ -55,7 +56,8 @@ class PeerVerifier {
   struct Trust;
   PeerVerifier();
   absl::Status Prepare(const xds::ValidationContext& validation);
-  bool CheckNames(x509_st* leaf, absl::string_view server_name) const;
+  // Why the names are wrong; "" when they are right.
+  std::string NamesFault(x509_st* leaf, absl::string_view server_name, bool server_name_only) const;
   bool CheckPins(x509_st* leaf) const;
   void VerifyChain(ssl_st* ssl, x509_st* leaf, Verdict* verdict) const;
 

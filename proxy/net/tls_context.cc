@@ -45,7 +45,7 @@ uint16_t WireVersion(xds::TlsVersion version, uint16_t automatic) {
 ssl_verify_result_t CheckPeer(SSL* ssl, uint8_t* alert) {
   auto* check = static_cast<TlsPeerCheck*>(SSL_get_app_data(ssl));
   check->asked = true;
-  check->verdict = check->verifier->Verify(ssl, check->server_name);
+  check->verdict = check->verifier->Verify(ssl, check->server_name, check->server_name_only);
   if (check->verdict.accepted) return ssl_verify_ok;
   if (check->verdict.alert != 0) *alert = check->verdict.alert;
   return ssl_verify_invalid;
@@ -138,6 +138,10 @@ void TlsContext::NoteLocalNames(x509_st* leaf) {
   SubjectNames names = NamesOf(leaf);
   local_names_.uri_sans = std::move(names.uri);
   local_names_.dns_sans = std::move(names.dns);
+}
+
+void TlsContext::CheckAlways(ssl_st* ssl) {
+  SSL_set_custom_verify(ssl, SSL_VERIFY_PEER, CheckPeer);
 }
 
 void TlsContext::SetVerifyMode(int mode) { SSL_CTX_set_custom_verify(ssl_ctx_, mode, CheckPeer); }

@@ -16,6 +16,7 @@
 #include "xds/tls.h"
 
 struct ssl_ctx_st;
+struct ssl_st;
 struct x509_st;
 
 namespace remora::proxy {
@@ -38,6 +39,7 @@ struct TlsPeerCheck {
   const PeerVerifier* verifier = nullptr;
   // The name the certificate must be for as well; see PeerVerifier.
   absl::string_view server_name;
+  bool server_name_only = false;
   PeerVerifier::Verdict verdict;
   bool asked = false;
   // Clients: sessions are kept for (scope, server name); 0: not kept.
@@ -69,6 +71,9 @@ class TlsContext {
   const StatBlock* stats() const { return stats_; }
   // Tells contexts apart for as long as the process lives (session caches).
   uint64_t id() const { return id_; }
+
+  // The peer of this one handshake is checked even where the settings ask for nothing.
+  static void CheckAlways(ssl_st* ssl);
 
   // Of the first certificate; empty without one.
   const LocalNames& local_names() const { return local_names_; }

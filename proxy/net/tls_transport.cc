@@ -227,6 +227,7 @@ class TlsTransport final : public Transport {
       if (ERR_GET_LIB(code) == ERR_LIB_SSL) {
         if (ERR_GET_REASON(code) == SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE) {
           if (stats_) stats_.Add(TlsStat::kFailVerifyNoCert);
+          detail = ":peer did not provide required client certificate";
           counted = true;
         } else if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
           counted = true;
@@ -287,7 +288,11 @@ std::unique_ptr<Transport> MakeClientTls(std::shared_ptr<const ClientTlsContext>
     SSL_set_alpn_protos(ssl, reinterpret_cast<const uint8_t*>(wire.data()), wire.size());
   }
   TlsPeerCheck& check = transport->check();
-  if (settings.auto_sni_san_validation() || target.check_sni) check.server_name = name;
+  if (settings.auto_sni_san_validation() || target.check_sni) {
+    check.server_name = name;
+    check.server_name_only = settings.auto_sni_san_validation();
+    TlsContext::CheckAlways(ssl);
+  }
   if (settings.max_session_keys() > 0) {
     check.session_scope = settings.id();
     check.session_name = name;

@@ -100,9 +100,11 @@ TestCertificate MakeCertificate(const CertificateRequest& request, const TestCer
   X509_set_pubkey(certificate, made.key.get());
   AddExtension(certificate, signer, NID_basic_constraints,
                request.ca ? "critical,CA:TRUE" : "CA:FALSE");
-  AddExtension(
-      certificate, signer, NID_key_usage,
-      request.ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature,keyEncipherment");
+  if (request.key_usage) {
+    AddExtension(
+        certificate, signer, NID_key_usage,
+        request.ca ? "critical,keyCertSign,cRLSign" : "critical,digitalSignature,keyEncipherment");
+  }
   if (!request.sans.empty())
     AddExtension(certificate, signer, NID_subject_alt_name, absl::StrJoin(request.sans, ","));
   X509_sign(certificate, issuer == nullptr ? made.key.get() : issuer->key.get(), EVP_sha256());

@@ -1,7 +1,8 @@
 #ifndef REMORA_TESTS_SUPPORT_CERTS_H_
 #define REMORA_TESTS_SUPPORT_CERTS_H_
 
-#include <openssl/base.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
 
 #include <cstdint>
 #include <string>
@@ -30,6 +31,7 @@ struct CertificateRequest {
   std::vector<std::string> sans;
   bool ca = false;
   bool rsa = false;
+  bool key_usage = true;
   int64_t valid_from_s = -3600;  // from now
   int64_t valid_for_s = 86400;
 };

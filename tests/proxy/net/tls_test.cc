@@ -84,8 +84,18 @@ class TlsTest : public ::testing::Test {
       if (client == Outcome::kOk) client = c_->Receive(to_client_, false, at_client_, to_server_);
       if (to_server_.empty() && to_client_.empty()) break;
     }
-    return server == Outcome::kOk && client == Outcome::kOk && s_->handshake_done() &&
-           c_->handshake_done();
+    if (server != Outcome::kOk || client != Outcome::kOk || !s_->handshake_done() ||
+        !c_->handshake_done()) {
+      return false;
+    }
+    // Session tickets leave with the server's first bytes.
+    Body hello;
+    hello.Append("hello");
+    EXPECT_EQ(s_->Send(hello, to_client_), Outcome::kOk);
+    EXPECT_EQ(c_->Receive(to_client_, false, at_client_, to_server_), Outcome::kOk);
+    EXPECT_EQ(at_client_.ToString(), "hello");
+    at_client_.Clear();
+    return true;
   }
   std::string ToServer(const std::string& text) {
     Body plain;
@@ -174,7 +184,9 @@ TEST_F(TlsTest, AMissingClientCertificateIsRefused) {
   Mutual();
   client_input_.certificates.clear();
   EXPECT_FALSE(Handshake());
-  EXPECT_THAT(std::string(s_->failure_reason()), HasSubstr("PEER_DID_NOT_RETURN_A_CERTIFICATE"));
+  EXPECT_EQ(s_->failure_reason(),
+            "TLS_error:|268435648:SSL routines:OPENSSL_internal:PEER_DID_NOT_RETURN_A_CERTIFICATE:"
+            "peer did not provide required client certificate:TLS_error_end");
   EXPECT_EQ(Stat("listener.l.ssl.fail_verify_no_cert"), 1u);
   EXPECT_EQ(Stat("listener.l.ssl.connection_error"), 0u);
 }
@@ -185,7 +197,7 @@ TEST_F(TlsTest, AWrongNameIsRefused) {
   EXPECT_THAT(std::string(c_->failure_reason()),
               StartsWith("TLS_error:|268435581:SSL routines:OPENSSL_internal:"
                          "CERTIFICATE_VERIFY_FAILED:verify cert failed: "
-                         "verify SAN list"));
+                         "SAN matcher, certificate SANs are [srv.test, *.wild.test]"));
   EXPECT_EQ(Stat("cluster.c.ssl.fail_verify_san"), 1u);
 }
 
@@ -263,6 +275,27 @@ TEST_F(TlsTest, SpiffeTrustDomainsChooseTheAuthority) {
   EXPECT_THAT(std::string(s_->failure_reason()), HasSubstr("no trust bundle store"));
 }
 
+TEST_F(TlsTest, SpiffeLeavesMustSayThatTheySignNothing) {
+  Mutual();
+  server_input_.validation = xds::ValidationContext();
+  server_input_.validation->trust_domains = {{"mesh", Inline(ca_.pem)}};
+  server_input_.validation->san_matchers = {San(xds::SanType::kUri, "spiffe://mesh/api")};
+  EXPECT_FALSE(Handshake());
+  EXPECT_THAT(std::string(s_->failure_reason()),
+              HasSubstr("CERTIFICATE_VERIFY_FAILED:verify cert failed: SAN match:TLS_error_end"));
+  EXPECT_EQ(Stat("listener.l.ssl.fail_verify_san"), 1u);
+  server_input_.validation->san_matchers.clear();
+  CertificateRequest request;
+  request.sans = {"URI:spiffe://mesh/web"};
+  request.key_usage = false;
+  const TestCertificate silent = MakeCertificate(request, &ca_);
+  client_input_.certificates = {silent.AsConfig()};
+  MakeContexts();
+  EXPECT_FALSE(Handshake());
+  EXPECT_THAT(std::string(s_->failure_reason()), HasSubstr("verify cert failed: cert precheck"));
+  EXPECT_EQ(Stat("listener.l.ssl.fail_verify_error"), 1u);
+}
+
 TEST_F(TlsTest, ProtocolsByTheServersPreference) {
   server_.common.alpn = {"h2", "http/1.1"};
   client_.common.alpn = {"http/1.1", "h2"};
@@ -326,6 +359,8 @@ TEST_F(TlsTest, AutoSanValidationChecksTheNameThatWasSent) {
   client_.auto_sni_san_validation = true;
   EXPECT_TRUE(Handshake());
   EXPECT_FALSE(Handshake({"not.test", {}}));
+  EXPECT_THAT(std::string(c_->failure_reason()),
+              HasSubstr("SAN matcher, certificate SANs are [srv.test, *.wild.test]"));
 }
 
 TEST_F(TlsTest, PlainTextToATlsPortIsAnError) {
