@@ -88,12 +88,12 @@ TEST_F(FormatterTest, AddressesCanBeMasked) {
   EXPECT_EQ(Text("%UPSTREAM_REMOTE_ADDRESS%"), "-");
 }
 
-TEST_F(FormatterTest, FlagsAreJoinedInEnvoysOrder) {
+TEST_F(FormatterTest, FlagsAreJoinedInTheOrderTheyCame) {
   EXPECT_EQ(Text("%RESPONSE_FLAGS%"), "-");
   info_.flags.Add(ResponseFlag::kUpstreamRetryLimitExceeded);
   info_.flags.Add(ResponseFlag::kUpstreamConnectionFailure);
   EXPECT_EQ(Text("%RESPONSE_FLAGS% %RESPONSE_FLAGS_LONG%"),
-            "UF,URX UpstreamConnectionFailure,UpstreamRetryLimitExceeded");
+            "URX,UF UpstreamRetryLimitExceeded,UpstreamConnectionFailure");
 }
 
 TEST_F(FormatterTest, GrpcStatusOnlyForGrpcRequests) {
