@@ -297,9 +297,11 @@ std::optional<absl::string_view> Headers::Join(Same&& same) const {
   if (found == 1) return first;
   char* text = arena_->AllocateChars(bytes);
   char* at = text;
+  bool separate = false;
   for (uint32_t i = 0; i < count_; ++i) {
     if (entries_[i].removed || !same(entries_[i])) continue;
-    if (at != text) *at++ = ',';
+    if (separate) *at++ = ',';
+    separate = true;
     at = std::copy(entries_[i].value.begin(), entries_[i].value.end(), at);
   }
   return absl::string_view(text, at - text);

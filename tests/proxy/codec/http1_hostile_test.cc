@@ -1,8 +1,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "tests/proxy/codec/http1_corpus.h"
 #include "tests/proxy/codec/http1_support.h"
+#include "tests/support/http1_corpus.h"
 
 namespace remora::proxy {
 namespace {

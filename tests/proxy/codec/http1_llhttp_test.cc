@@ -9,8 +9,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "llhttp.h"
-#include "tests/proxy/codec/http1_corpus.h"
 #include "tests/proxy/codec/http1_support.h"
+#include "tests/support/http1_corpus.h"
 
 namespace remora::proxy {
 namespace {

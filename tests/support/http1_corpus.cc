@@ -1,4 +1,4 @@
-#include "tests/proxy/codec/http1_corpus.h"
+#include "tests/support/http1_corpus.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"

@@ -1,5 +1,5 @@
-#ifndef REMORA_TESTS_PROXY_CODEC_HTTP1_CORPUS_H_
-#define REMORA_TESTS_PROXY_CODEC_HTTP1_CORPUS_H_
+#ifndef REMORA_TESTS_SUPPORT_HTTP1_CORPUS_H_
+#define REMORA_TESTS_SUPPORT_HTTP1_CORPUS_H_
 
 #include <string>
 #include <vector>
@@ -23,4 +23,4 @@ std::vector<WireCase> ResponseCases();
 
 }  // namespace remora::proxy
 
-#endif  // REMORA_TESTS_PROXY_CODEC_HTTP1_CORPUS_H_
+#endif  // REMORA_TESTS_SUPPORT_HTTP1_CORPUS_H_
