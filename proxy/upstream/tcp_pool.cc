@@ -28,8 +28,9 @@ void TcpLease::Open(ClusterView& view, const lb::Choice& choice, health::Routing
 
   request_ticket_ = view.breakers(priority).TryTake(health::Resource::kPending);
   if (!request_ticket_) return Refuse(ClusterStat::kRqPendingOverflow);
-  // A session waits for its own connection only, so a connection that may not be is an overflow.
-  connection_ticket_ = view.TakeConnection(*host_->host, priority, host_->raw_connections == 0);
+  // A session waits for its own connection only, so a connection that may not be is an overflow,
+  // the first one too.
+  connection_ticket_ = view.TakeConnection(*host_->host, priority, /*first=*/false);
   if (!connection_ticket_) return Refuse(ClusterStat::kRqPendingOverflow);
   stats.Add(ClusterStat::kRqPendingTotal);
   stats.Add(ClusterStat::kRqPendingActive);

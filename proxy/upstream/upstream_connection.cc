@@ -269,6 +269,8 @@ void UpstreamConnection::OnData(bool eof) {
     return;
   }
   if (eof) {
+    // The codec's news ends the leases before the connection is counted out.
+    cut_exchanges_ = leased_ != 0;
     codec_->OnEof();
     Close(/*local=*/false);
     return;
@@ -338,7 +340,7 @@ void UpstreamConnection::CountEnd(bool local) {
   stats().Sub(ClusterStat::kCxActive);
   stats().Add(ClusterStat::kCxDestroy);
   stats().Add(local ? ClusterStat::kCxDestroyLocal : ClusterStat::kCxDestroyRemote);
-  if (leased_ != 0) {
+  if (leased_ != 0 || cut_exchanges_) {
     stats().Add(ClusterStat::kCxDestroyWithActiveRq);
     stats().Add(local ? ClusterStat::kCxDestroyLocalWithActiveRq
                       : ClusterStat::kCxDestroyRemoteWithActiveRq);

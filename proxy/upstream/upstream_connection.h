@@ -126,6 +126,7 @@ class UpstreamConnection final : public Mortal,
   bool ping_open_ = false;
   bool drain_ = false;
   bool protocol_error_ = false;
+  bool cut_exchanges_ = false;  // the peer's end came while exchanges were open
   bool listed_ = false;
   uint32_t holds_ = 0;
   Loop* loop_;
