@@ -107,6 +107,7 @@ Verdict CorsFilter::AnswerPreflight(const Headers& request) {
   LocalReply reply;
   reply.status = 200;
   reply.details = "cors_response";
+  reply.is_response = true;
   reply.edit = [this, &request](Headers& response) {
     AddCommon(response);
     const absl::string_view methods = Text(&Policy::methods);
@@ -141,6 +142,7 @@ Verdict CorsFilter::OnRequestHeaders(Headers& request, bool) {
       LocalReply reply;
       reply.status = 200;
       reply.details = "cors_response";
+      reply.is_response = true;
       context_->Reply(reply);
       return Verdict::kReplied;
     }

@@ -87,8 +87,11 @@ class RbacFactory final : public FilterFactory {
 };
 
 void NameStats(const pb::RBAC& proto, Settings* out) {
-  const std::string& rules = proto.rules_stat_prefix();
-  const std::string& shadow = proto.shadow_rules_stat_prefix();
+  const auto with_dot = [](const std::string& prefix) {
+    return prefix.empty() || prefix.back() == '.' ? prefix : absl::StrCat(prefix, ".");
+  };
+  const std::string rules = with_dot(proto.rules_stat_prefix());
+  const std::string shadow = with_dot(proto.shadow_rules_stat_prefix());
   out->stat_names = {absl::StrCat(rules, "allowed"),         absl::StrCat(rules, "denied"),
                      absl::StrCat(shadow, "shadow_allowed"), absl::StrCat(shadow, "shadow_denied"),
                      absl::StrCat(rules, "logged"),          absl::StrCat(rules, "not_logged")};

@@ -83,6 +83,9 @@ class Catalog {
   // The names of a kind that clusters and listeners refer to, with the source of each. CDS and LDS
   // are subscribed to as a whole and not listed.
   std::map<std::string, ConfigSource> Wanted(ResourceKind kind) const;
+  // The clusters and listeners that refer to a resource of a kind, warming ones included.
+  const std::vector<std::shared_ptr<const Resource>>& UsersOf(ResourceKind kind,
+                                                              const std::string& name) const;
   // `name` did not come in time: whoever waits for it goes on without it.
   void OnFetchTimeout(ResourceKind kind, const std::string& name);
   // A file behind a secret changed: reads it anew. An error (files that do not agree, unreadable)
@@ -138,12 +141,17 @@ class Catalog {
   std::vector<std::string> MissingOf(const Resource& listener) const;
   bool Arrived(ResourceKind kind, const std::string& name) const;
   void UpdateInterest();
-  void CollectCluster(
-      const Cluster& cluster,
-      std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
-  void CollectListener(
-      const Listener& listener,
-      std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const;
+  // Names that are referred to, by kind, with their sources and who refers to them.
+  struct References {
+    std::array<std::map<std::string, ConfigSource>, kResourceKindCount> sources;
+    std::array<std::map<std::string, std::vector<std::shared_ptr<const Resource>>>,
+               kResourceKindCount>
+        users;
+    std::shared_ptr<const Resource> user;  // whose references are being collected
+    void Add(ResourceKind kind, const std::string& name, const ConfigSource& source);
+  };
+  static void CollectCluster(const Cluster& cluster, References* out);
+  static void CollectListener(const Listener& listener, References* out);
   void DropUnwanted();
   void MarkDirty(ResourceKind kind);
 
@@ -153,6 +161,9 @@ class Catalog {
   Entries warming_clusters_;
   Entries warming_listeners_;
   std::array<std::map<std::string, ConfigSource>, kResourceKindCount> wanted_;
+  std::array<std::map<std::string, std::vector<std::shared_ptr<const Resource>>>,
+             kResourceKindCount>
+      users_;
   std::array<std::set<std::string>, kResourceKindCount> timed_out_;
   std::array<std::map<std::string, Failure>, kResourceKindCount> failures_;
   std::array<std::string, kResourceKindCount> versions_;

@@ -17,14 +17,6 @@ const std::shared_ptr<const T>& As(const Resource& resource) {
   return std::get<std::shared_ptr<const T>>(resource.value);
 }
 
-void AddSecrets(const CommonTls& tls, std::map<std::string, ConfigSource>& wanted) {
-  std::vector<SecretRef> refs;
-  CollectSecretRefs(tls, &refs);
-  for (const SecretRef& ref : refs) {
-    if (ref.source) wanted[ref.name] = ref.source;
-  }
-}
-
 bool SameKeys(const std::map<std::string, ConfigSource>& a,
               const std::map<std::string, ConfigSource>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end(),
@@ -33,55 +25,77 @@ bool SameKeys(const std::map<std::string, ConfigSource>& a,
 
 }  // namespace
 
-void Catalog::CollectCluster(
-    const Cluster& cluster,
-    std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const {
+void Catalog::References::Add(ResourceKind kind, const std::string& name,
+                              const ConfigSource& source) {
+  sources[Index(kind)][name] = source;
+  auto& list = users[Index(kind)][name];
+  if (list.empty() || list.back() != user) list.push_back(user);
+}
+
+void Catalog::CollectCluster(const Cluster& cluster, References* out) {
   if (cluster.type == Cluster::Type::kEds) {
-    wanted[Index(ResourceKind::kEndpoints)][cluster.eds_service_name] = cluster.eds_source;
+    out->Add(ResourceKind::kEndpoints, cluster.eds_service_name, cluster.eds_source);
   }
-  auto& secrets = wanted[Index(ResourceKind::kSecret)];
-  if (cluster.transport.tls != nullptr) AddSecrets(cluster.transport.tls->common, secrets);
+  std::vector<SecretRef> refs;
+  if (cluster.transport.tls != nullptr) CollectSecretRefs(cluster.transport.tls->common, &refs);
   for (const TransportMatch& match : cluster.transport_matches) {
-    if (match.transport.tls != nullptr) AddSecrets(match.transport.tls->common, secrets);
+    if (match.transport.tls != nullptr) CollectSecretRefs(match.transport.tls->common, &refs);
+  }
+  for (const SecretRef& ref : refs) {
+    if (ref.source) out->Add(ResourceKind::kSecret, ref.name, ref.source);
   }
 }
 
-void Catalog::CollectListener(
-    const Listener& listener,
-    std::array<std::map<std::string, ConfigSource>, kResourceKindCount>& wanted) const {
-  const auto collect = [&](const FilterChain& chain) {
+void Catalog::CollectListener(const Listener& listener, References* out) {
+  const auto collect = [out](const FilterChain& chain) {
     for (const NetworkFilter& filter : chain.filters) {
       if (filter.http != nullptr && !filter.http->rds_name.empty()) {
-        wanted[Index(ResourceKind::kRouteTable)][filter.http->rds_name] = filter.http->rds_source;
+        out->Add(ResourceKind::kRouteTable, filter.http->rds_name, filter.http->rds_source);
       }
     }
     if (chain.tls == nullptr) return;
-    AddSecrets(chain.tls->common, wanted[Index(ResourceKind::kSecret)]);
-    const auto& tickets = chain.tls->ticket_keys_ref;
-    if (tickets && tickets->source)
-      wanted[Index(ResourceKind::kSecret)][tickets->name] = tickets->source;
+    std::vector<SecretRef> refs;
+    CollectSecretRefs(chain.tls->common, &refs);
+    if (chain.tls->ticket_keys_ref) refs.push_back(*chain.tls->ticket_keys_ref);
+    for (const SecretRef& ref : refs) {
+      if (ref.source) out->Add(ResourceKind::kSecret, ref.name, ref.source);
+    }
   };
   for (const auto& chain : listener.filter_chains) collect(*chain);
   if (listener.default_filter_chain != nullptr) collect(*listener.default_filter_chain);
 }
 
 void Catalog::UpdateInterest() {
-  std::array<std::map<std::string, ConfigSource>, kResourceKindCount> wanted;
+  References references;
   for (const Entries* list :
        {&std::as_const(*this).entries(ResourceKind::kCluster), &std::as_const(warming_clusters_)}) {
-    for (const auto& [name, entry] : *list) CollectCluster(*As<Cluster>(*entry.resource), wanted);
+    for (const auto& [name, entry] : *list) {
+      references.user = entry.resource;
+      CollectCluster(*As<Cluster>(*entry.resource), &references);
+    }
   }
   for (const Entries* list : {&std::as_const(*this).entries(ResourceKind::kListener),
                               &std::as_const(warming_listeners_)}) {
-    for (const auto& [name, entry] : *list) CollectListener(*As<Listener>(*entry.resource), wanted);
+    for (const auto& [name, entry] : *list) {
+      references.user = entry.resource;
+      CollectListener(*As<Listener>(*entry.resource), &references);
+    }
   }
+  users_ = std::move(references.users);
   for (ResourceKind kind :
        {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
-    const bool changed = !SameKeys(wanted_[Index(kind)], wanted[Index(kind)]);
-    wanted_[Index(kind)] = std::move(wanted[Index(kind)]);
+    const bool changed = !SameKeys(wanted_[Index(kind)], references.sources[Index(kind)]);
+    wanted_[Index(kind)] = std::move(references.sources[Index(kind)]);
     if (changed && hooks_.on_interest) hooks_.on_interest(kind);
   }
   DropUnwanted();
+}
+
+const std::vector<std::shared_ptr<const Resource>>& Catalog::UsersOf(
+    ResourceKind kind, const std::string& name) const {
+  static const auto* const kNobody = new std::vector<std::shared_ptr<const Resource>>();
+  const auto found = users_[Index(kind)].find(name);
+  return found == users_[Index(kind)].end() ? *kNobody : found->second;
 }
 
 std::map<std::string, ConfigSource> Catalog::Wanted(ResourceKind kind) const {

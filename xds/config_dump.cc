@@ -94,6 +94,8 @@ struct Dump {
 admin::BootstrapConfigDump DumpBootstrap(const Dump& dump) {
   admin::BootstrapConfigDump out;
   out.mutable_bootstrap()->ParseFromString(dump.bootstrap.original);
+  // As a control plane sees it.
+  out.mutable_bootstrap()->mutable_node()->ParseFromString(dump.bootstrap.node.original);
   *out.mutable_last_updated() = dump.start;
   return out;
 }
@@ -117,21 +119,16 @@ admin::ClustersConfigDump DumpClusters(const Dump& dump) {
   return out;
 }
 
-admin::EndpointsConfigDump DumpEndpoints(const Dump& dump) {
+admin::EndpointsConfigDump DumpEndpoints(const Dump& dump,
+                                         const std::vector<ConfigDumpQuery::Endpoints>& all) {
   admin::EndpointsConfigDump out;
-  for (const Catalog::Status& status : dump.catalog.Statuses(ResourceKind::kCluster)) {
-    if (status.resource == nullptr || !dump.names.Passes(status.name)) continue;
-    const auto& cluster = std::get<std::shared_ptr<const Cluster>>(status.resource->value);
-    if (cluster->load_assignment == nullptr) continue;
-    auto* any = out.add_static_endpoint_configs()->mutable_endpoint_config();
+  for (const ConfigDumpQuery::Endpoints& endpoints : all) {
+    if (!dump.names.Passes(endpoints.cluster)) continue;
+    Any* any = endpoints.added_via_api
+                   ? out.add_dynamic_endpoint_configs()->mutable_endpoint_config()
+                   : out.add_static_endpoint_configs()->mutable_endpoint_config();
     any->set_type_url(std::string(TypeOf(ResourceKind::kEndpoints).type_url));
-    any->set_value(cluster->load_assignment->original);
-  }
-  for (const Catalog::Status& status : dump.catalog.Statuses(ResourceKind::kEndpoints)) {
-    if (status.resource == nullptr || !dump.names.Passes(status.name)) continue;
-    auto* entry = out.add_dynamic_endpoint_configs();
-    SetAny(*status.resource, entry->mutable_endpoint_config());
-    SetCommon(ResourceKind::kEndpoints, status, entry);
+    any->set_value(endpoints.assignment);
   }
   return out;
 }
@@ -226,14 +223,14 @@ admin::SecretsConfigDump DumpSecrets(const Dump& dump) {
   return out;
 }
 
-std::vector<std::unique_ptr<Message>> Collect(const Dump& dump, bool include_eds) {
+std::vector<std::unique_ptr<Message>> Collect(const Dump& dump, const ConfigDumpQuery& query) {
   std::vector<std::unique_ptr<Message>> all;
   const auto add = [&all](auto message) {
     all.push_back(std::make_unique<decltype(message)>(std::move(message)));
   };
   add(DumpBootstrap(dump));
   add(DumpClusters(dump));
-  if (include_eds) add(DumpEndpoints(dump));
+  if (query.include_eds) add(DumpEndpoints(dump, query.endpoints));
   add(DumpListeners(dump));
   add(admin::ScopedRoutesConfigDump());
   add(DumpRoutes(dump));
@@ -332,7 +329,7 @@ absl::StatusOr<std::string> RenderConfigDump(const Bootstrap& bootstrap, const C
                      ": ", names.error()));
   }
   const Dump dump{bootstrap, catalog, names, TimeUtil::MillisecondsToTimestamp(start_ms)};
-  const std::vector<std::unique_ptr<Message>> all = Collect(dump, query.include_eds);
+  const std::vector<std::unique_ptr<Message>> all = Collect(dump, query);
   admin::ConfigDump out;
   const absl::Status status =
       query.resource.empty() ? AddAll(all, query, &out) : AddResource(all, query, &out);

@@ -2,6 +2,7 @@
 #define REMORA_XDS_CONFIG_DUMP_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/status/statusor.h"
 #include "xds/bootstrap.h"
@@ -19,6 +20,14 @@ struct ConfigDumpQuery {
   std::string mask;        // FieldMask, comma-separated
   std::string name_regex;  // RE2, whole name
   bool include_eds = false;
+  // The endpoints as they are in force, when include_eds asks for them: an assignment of each
+  // cluster.
+  struct Endpoints {
+    std::string cluster;
+    std::string assignment;  // serialized ClusterLoadAssignment
+    bool added_via_api = false;
+  };
+  std::vector<Endpoints> endpoints;
 };
 
 // The page, as JSON of admin.v3.ConfigDump: bootstrap, clusters, endpoints (when asked), listeners,

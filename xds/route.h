@@ -171,7 +171,8 @@ struct Route {
   bool decorator_propagate = true;
   std::optional<uint64_t> request_buffer_limit;
   std::optional<TracingSampling> tracing;
-  uint32_t index = 0;  // in its virtual host
+  uint32_t index = 0;                     // in its virtual host
+  mutable const void* numbers = nullptr;  // as VirtualCluster's, when there is a stat_prefix
 
   const ForwardAction* forward() const { return std::get_if<ForwardAction>(&action); }
   const RedirectAction* redirect() const { return std::get_if<RedirectAction>(&action); }
@@ -183,6 +184,8 @@ struct Route {
 struct VirtualCluster {
   std::string name;
   std::vector<HeaderMatcher> headers;
+  // Of whoever serves the table (its statistics): set once, before the table is shared.
+  mutable const void* numbers = nullptr;
 };
 
 struct VirtualHost {
@@ -193,6 +196,7 @@ struct VirtualHost {
   std::vector<Route> routes;  // in order: the first that matches wins
   RequireTls require_tls = RequireTls::kNone;
   std::vector<VirtualCluster> virtual_clusters;
+  mutable const void* other_numbers = nullptr;  // of requests that no virtual cluster matches
   HeaderMutations request_headers;
   HeaderMutations response_headers;
   PerFilterConfigs per_filter;

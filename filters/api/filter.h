@@ -36,6 +36,9 @@ struct LocalReply {
   absl::string_view body;          // static or in the stream's arena
   absl::string_view details;       // %RESPONSE_CODE_DETAILS%; static or in the arena
   std::optional<int> grpc_status;  // overrides the mapping from the HTTP status
+  // A response that happens to be made here (a preflight's), not a refusal: neither the route's
+  // header mutations nor local_reply_config nor gRPC's mapping touch it.
+  bool is_response = false;
   // Called with the reply's headers before they are sent; may be null.
   std::function<void(Headers&)> edit;
 };

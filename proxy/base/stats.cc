@@ -158,13 +158,7 @@ const StatBlock* StatStore::Register(absl::string_view prefix, StatSchema schema
 }
 
 void StatStore::SetText(absl::string_view name, std::string value) {
-  for (auto& [known, text] : texts_) {
-    if (known == name) {
-      text = std::move(value);
-      return;
-    }
-  }
-  texts_.emplace_back(std::string(name), std::move(value));
+  texts_[std::string(name)] = std::move(value);
 }
 
 namespace {

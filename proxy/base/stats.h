@@ -177,7 +177,7 @@ class StatStore {
   std::vector<std::unique_ptr<StatBlock>> blocks_;
   absl::flat_hash_map<std::string, uint32_t> by_prefix_;
   std::vector<std::unique_ptr<StatSlab>> slabs_;
-  std::vector<std::pair<std::string, std::string>> texts_;
+  absl::flat_hash_map<std::string, std::string> texts_;
   absl::flat_hash_map<std::string, uint64_t> counter_offsets_;
 };
 

@@ -243,7 +243,10 @@ struct Http1Options {
   bool send_fully_qualified_url = false;
   // Off: `Upgrade` is removed and the message treated as any other. h2c is always removed.
   bool allow_upgrades = true;
-  bool ignore_http_11_upgrade = false;
+  // Whether an upgrade to `value` is to be treated as if it had not been asked for; null: never.
+  // `config` is handed through and outlives the codec.
+  bool (*ignores_upgrade)(const void* config, absl::string_view value) = nullptr;
+  const void* ignores_upgrade_config = nullptr;
   // Methods outside the registered ones are refused unless this is set.
   bool allow_custom_methods = false;
   size_t buffer_limit = 1024 * 1024;  // high watermark of unsent bytes

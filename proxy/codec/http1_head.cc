@@ -113,12 +113,14 @@ bool Http1Parser::Nominate(absl::string_view token) {
 }
 
 void Http1Parser::FinishUpgrade(bool asked, bool pruned) {
-  if (!asked || facts_.http10 || options_->ignore_http_11_upgrade || !options_->allow_upgrades) {
-    return;
-  }
+  if (!asked || facts_.http10 || !options_->allow_upgrades) return;
   if (kind_ == Kind::kResponse && facts_.status != 101) return;
   const absl::string_view upgrade = WithoutH2c(upgrade_, headers_->arena());
   if (upgrade.empty()) return;
+  if (options_->ignores_upgrade != nullptr &&
+      options_->ignores_upgrade(options_->ignores_upgrade_config, upgrade)) {
+    return;
+  }
   facts_.upgrade = true;
   facts_.websocket = absl::EqualsIgnoreCase(upgrade, "websocket");
   headers_->AddReference(HeaderId::kConnection, pruned ? "upgrade" : connection_);

@@ -292,7 +292,8 @@ void Http1Server::SendHeaders(const Headers& headers, bool end) {
   if (out_ != Out::kWaiting) return;
   const Http1Facts& facts = parser_.facts();
   Http1Encoder::Response response;
-  response.http10 = facts.http10;
+  // Who refuses HTTP/1.0 says so in HTTP/1.1, as Envoy does.
+  response.http10 = facts.http10 && options_.accept_http_10;
   response.head = facts.head;
   response.connect = facts.connect && in_ == In::kTunnelWait;
   response.upgrade = facts.upgrade && in_ == In::kTunnelWait;

@@ -301,6 +301,11 @@ bool Http2Session::can_reuse() const {
          nghttp2_session_check_request_allowed(session_) != 0;
 }
 
+bool Http2Session::OverPeerLimit() const {
+  return !server() && open_streams_ > nghttp2_session_get_remote_settings(
+                                          session_, NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS);
+}
+
 CodecStream* Http2Session::NewStream(MessageSink* sink) {
   const uint32_t most = std::min(
       options_.max_concurrent_streams,

@@ -60,6 +60,8 @@ class Http2Session {
   void WriteFrames();
   Http2Stream* Find(int32_t id);
   Http2Stream* MakeStream(MessageSink* sink);
+  // More streams are open than the peer allows by now: nghttp2 keeps a new request back.
+  bool OverPeerLimit() const;
   // nghttp2 and its holder are done with it (one of them may be so only now).
   void CloseStream(Http2Stream* stream);
   void FreeDeadStreams();

@@ -94,7 +94,7 @@ void Http2Stream::SendHeaders(const Headers& headers, bool end) {
   {
     Http2Session::Entry entry(session_);
     Http2FieldWriter& writer = session_->writer_;
-    writer.set_copy(entry.deferred());
+    writer.set_copy(entry.deferred() || session_->OverPeerLimit());
     nghttp2_data_provider provider;
     provider.source.ptr = this;
     provider.read_callback = Http2Session::DataSource();

@@ -84,6 +84,7 @@ absl::Status BuildTerminal(const ListenerInput& input, const std::string& prefix
       http.buffer_limit = input.config->per_connection_buffer_limit;
       http.host_address = input.host_address;
       http.node_id = input.node_id;
+      http.service_cluster = input.service_cluster;
       absl::StatusOr<std::shared_ptr<const HttpService>> service = HttpService::Make(http);
       if (!service.ok()) return service.status();
       chain->http = *std::move(service);

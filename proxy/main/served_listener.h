@@ -60,6 +60,7 @@ struct ListenerInput {
   ListenSockets* sockets = nullptr;  // null: validate only, bind nothing
   Address host_address;
   std::string node_id;
+  std::string service_cluster;
   std::function<absl::StatusOr<std::shared_ptr<const ServerTlsContext>>(
       const xds::DownstreamTls&, const std::string& stat_prefix)>
       tls;

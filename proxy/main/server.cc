@@ -15,6 +15,7 @@
 #include "proxy/main/local_address.h"
 #include "proxy/main/probers.h"
 #include "proxy/main/signals.h"
+#include "proxy/stream/route_stats.h"
 
 namespace remora::proxy {
 namespace {
@@ -172,6 +173,7 @@ absl::Status Server::Initialize(bool validate_only) {
   base.sockets = validate_only ? nullptr : sockets_.get();
   base.host_address = HostAddress();
   base.node_id = bootstrap_->node.id;
+  base.service_cluster = bootstrap_->node.cluster;
   base.tls = [this](const xds::DownstreamTls& tls, const std::string& prefix) {
     return tls_->ForServer(tls, prefix);
   };
@@ -217,6 +219,7 @@ void Server::ApplySnapshot() {
   }
   if (previous == nullptr || previous->routes != snapshot_->routes) {
     routes_ = std::make_shared<RouteMap>(snapshot_->routes->begin(), snapshot_->routes->end());
+    for (const auto& [name, table] : *routes_) RegisterRouteStats(*table, stats_);
   }
   const absl::Status status = listeners_->Apply(snapshot_->listeners, secrets_changed);
   if (previous == nullptr) initial_error_ = status;

@@ -40,20 +40,17 @@ Prefixes PrefixesOf(const xds::UpdateEvent& event, const xds::Catalog& catalog) 
     case xds::ResourceKind::kSecret:
       return {absl::StrCat("sds.", event.name, ".")};
     case xds::ResourceKind::kEndpoints:
-      for (const xds::Catalog::Status& status : catalog.Statuses(xds::ResourceKind::kCluster)) {
-        if (status.resource == nullptr) continue;
-        const auto& cluster = std::get<std::shared_ptr<const xds::Cluster>>(status.resource->value);
-        if (cluster->eds_service_name == event.name)
-          out.insert(absl::StrCat("cluster.", cluster->stat_name(), "."));
+      for (const auto& user : catalog.UsersOf(event.resource, event.name)) {
+        const auto& cluster = std::get<std::shared_ptr<const xds::Cluster>>(user->value);
+        out.insert(absl::StrCat("cluster.", cluster->stat_name(), "."));
       }
       return out;
     case xds::ResourceKind::kRouteTable:
       break;
   }
-  for (const xds::Catalog::Status& status : catalog.Statuses(xds::ResourceKind::kListener)) {
-    if (status.resource == nullptr) continue;
-    AddTablePrefixes(*std::get<std::shared_ptr<const xds::Listener>>(status.resource->value),
-                     event.name, &out);
+  for (const auto& user : catalog.UsersOf(event.resource, event.name)) {
+    AddTablePrefixes(*std::get<std::shared_ptr<const xds::Listener>>(user->value), event.name,
+                     &out);
   }
   return out;
 }
@@ -97,6 +94,9 @@ void CountIn(xds::UpdateEvent::Kind kind, const std::string& version,
 void CountUpdate(const xds::UpdateEvent& event, const xds::Catalog& catalog, StatStore& stats) {
   const bool endpoints = event.resource == xds::ResourceKind::kEndpoints;
   for (const std::string& prefix : PrefixesOf(event, catalog)) {
+    if (event.kind == xds::UpdateEvent::Kind::kSuccess) {
+      stats.SetText(prefix + "version_text", event.version);
+    }
     if (endpoints) {
       CountEndpoints(event.kind,
                      stats.MainScope<ClusterStat>(stats.Register(prefix, ClusterStatSchema())));

@@ -16,28 +16,27 @@ void AppendPart(absl::string_view key, absl::string_view value, std::string* out
 // A value in quotes; quotes inside get a backslash, so that no value can end its element. (RFC 2253
 // writes a quote in a subject with a backslash already.)
 void AppendQuoted(absl::string_view key, absl::string_view value, std::string* out) {
-  std::string quoted = "\"";
+  AppendPart(key, "\"", out);
   for (size_t i = 0; i < value.size(); ++i) {
-    if (value[i] == '"' && (i == 0 || value[i - 1] != '\\')) quoted.push_back('\\');
-    quoted.push_back(value[i]);
+    if (value[i] == '"' && (i == 0 || value[i - 1] != '\\')) out->push_back('\\');
+    out->push_back(value[i]);
   }
-  quoted.push_back('"');
-  AppendPart(key, quoted, out);
+  out->push_back('"');
 }
 
 // A value without quotes stands in them when it holds what would end its element.
 void AppendBare(absl::string_view key, absl::string_view value, std::string* out) {
-  if (value.find_first_of(",;=\"") == absl::string_view::npos) {
+  if (value.find_first_of(",;\"") == absl::string_view::npos) {
     AppendPart(key, value, out);
-  } else if (value.find_first_of(",;\"") == absl::string_view::npos) {
-    AppendPart(key, value, out);  // an '=' of a URI's query ends nothing
   } else {
     AppendQuoted(key, value, out);
   }
 }
 
-std::string Element(const Config& config, const TlsFacts& tls) {
-  std::string out;
+const std::string& Element(const Config& config, const TlsFacts& tls) {
+  // Kept from request to request, for its memory.
+  thread_local std::string out;
+  out.clear();
   for (const std::string& uri : tls.local_uri_sans) AppendBare("By", uri, &out);
   if (!tls.peer_fingerprint_sha256.empty()) AppendPart("Hash", tls.peer_fingerprint_sha256, &out);
   if (config.xfcc_cert && !tls.peer_certificate_pem.empty()) {
@@ -68,7 +67,7 @@ void PrepareClientCert(const Config& config, const TlsFacts* tls, Headers& reque
     return;
   }
   if (config.client_cert == Mode::kForwardOnly) return;
-  const std::string element = Element(config, *tls);
+  const std::string& element = Element(config, *tls);
   if (config.client_cert == Mode::kAppendForward) {
     request.AppendValue(HeaderId::kXForwardedClientCert, element, ",");
   } else {

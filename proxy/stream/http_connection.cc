@@ -149,8 +149,15 @@ void HttpConnection::OnData(bool eof) {
   }
   if (ended_ || !eof_) return;
   // A client that closes its side has left, whatever it still waits for.
+  CountActiveAtEnd(/*remote=*/true);
   ResetStreams(kRemoteDisconnect);
   if (!ended_) connection_->CloseAfterFlush(0);
+}
+
+void HttpConnection::CountActiveAtEnd(bool remote) {
+  if (stream_count_ == 0) return;
+  stats_.Add(HttpStat::kCxDestroyActiveRq);
+  stats_.Add(remote ? HttpStat::kCxDestroyRemoteActiveRq : HttpStat::kCxDestroyLocalActiveRq);
 }
 
 void HttpConnection::Feed() {
@@ -237,11 +244,27 @@ void HttpConnection::OnDrainTimeout() {
 }
 
 void HttpConnection::ArmIdleTimer() {
-  const int64_t idle = Nanoseconds(service_->config().common.IdleTimeout());
+  if (close_when_flushed_ || drain_ == Drain::kClosing) return;
+  const xds::HttpConnectionManager& config = service_->config();
+  int64_t idle = Nanoseconds(config.common.IdleTimeout());
+  // Responses that the client's windows hold back may not stay for as long as a quiet connection.
+  const int64_t flush =
+      Nanoseconds(config.stream_flush_timeout.value_or(config.stream_idle_timeout));
+  if (is_flushing() && flush > 0 && (idle == 0 || flush < idle)) idle = flush;
   if (idle > 0) idle_timer_.Start(idle);
 }
 
+// The exchanges are over, but bytes of theirs still wait in the codec.
+bool HttpConnection::is_flushing() const {
+  return stream_count_ == 0 && codec_ != nullptr && codec_->open_streams() != 0;
+}
+
 void HttpConnection::OnIdleTimeout() {
+  if (is_flushing()) {
+    connection_->info().local_close_reason = "stream_flush_timeout";
+    Close();
+    return;
+  }
   stats_.Add(HttpStat::kCxIdleTimeout);
   if (codec_ == nullptr) {
     connection_->CloseAfterFlush(0);
@@ -274,6 +297,7 @@ void HttpConnection::OnKeepalive() {
 void HttpConnection::CloseWhenFlushed() {
   if (ended_ || close_when_flushed_) return;
   close_when_flushed_ = true;
+  idle_timer_.Stop();
   connection_->input().Clear();
   ResetStreams(kLocalDisconnect);
   if (ended_) return;
@@ -291,6 +315,7 @@ void HttpConnection::MaybeClose() {
   if (ended_ || close_when_flushed_ || stream_count_ != 0 || codec_ == nullptr) return;
   if (!codec_->wants_close() && !(drain_ == Drain::kClosing && !is_http2())) return;
   close_when_flushed_ = true;
+  idle_timer_.Stop();
   connection_->CloseAfterFlush(absl::ToInt64Milliseconds(service_->config().delayed_close_timeout));
 }
 
@@ -308,16 +333,15 @@ void HttpConnection::OnOutputDrained() {
 
 void HttpConnection::OnOutputEmpty() {
   CountBytes();
-  if (codec_ != nullptr && !ended_) codec_->OnOutputEmpty();
+  if (codec_ == nullptr || ended_) return;
+  codec_->OnOutputEmpty();
+  if (!ended_ && stream_count_ == 0) ArmIdleTimer();
 }
 
 void HttpConnection::OnClosed(CloseKind kind, bool /*reset*/) {
-  const bool active = stream_count_ != 0;
-  if (active) {
-    const bool remote = kind == CloseKind::kRemote;
-    stats_.Add(HttpStat::kCxDestroyActiveRq);
-    stats_.Add(remote ? HttpStat::kCxDestroyRemoteActiveRq : HttpStat::kCxDestroyLocalActiveRq);
-  }
+  // Who closed first counts, whoever finished it.
+  if (eof_ && !close_when_flushed_) kind = CloseKind::kRemote;
+  CountActiveAtEnd(kind == CloseKind::kRemote);
   ResetStreams(kind == CloseKind::kRemote ? kRemoteDisconnect : kLocalDisconnect);
   End(kind);
 }

@@ -97,9 +97,11 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   void OnDrainTimeout();
   void OnKeepalive();
   void ArmIdleTimer();
+  bool is_flushing() const;
   void MaybeClose();
   void ResetStreams(absl::string_view details);
   void CountBytes();
+  void CountActiveAtEnd(bool remote);
   void End(CloseKind kind);
 
   HttpWorker* worker_;

@@ -7,12 +7,20 @@
 #include "absl/strings/str_cat.h"
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "filters/api/filter.h"
+#include "proxy/stream/route_stats.h"
 #include "proxy/upstream/codec_options.h"
 
 namespace remora::proxy {
 namespace {
 
 using Router = envoy::extensions::filters::http::router::v3::Router;
+
+bool IgnoresUpgrade(const void* matchers, absl::string_view value) {
+  for (const StringMatcher& matcher : *static_cast<const std::vector<StringMatcher>*>(matchers)) {
+    if (matcher.Match(value)) return true;
+  }
+  return false;
+}
 
 // A schema must live as long as the process: one for each list of names that ever occurs.
 StatSchema SchemaOf(absl::Span<const FilterStat> stats) {
@@ -53,6 +61,9 @@ absl::StatusOr<std::shared_ptr<const HttpService>> HttpService::Make(
   if (!log.ok()) return log.status();
   out->access_log_ = *std::move(log);
   if (absl::Status status = out->ReadRouter(input.config->filters); !status.ok()) return status;
+  if (input.config->route_table != nullptr) {
+    RegisterRouteStats(*input.config->route_table, *input.stats);
+  }
   out->DeriveCodecOptions();
   out->chain_ = out->MakeChain(input.config->filters, *input.stats);
   for (const xds::HttpUpgradeConfig& config : input.config->upgrades) {
@@ -84,6 +95,10 @@ void HttpService::DeriveCodecOptions() {
   http1_.max_headers_bytes = header_bytes;
   http1_.buffer_limit = buffer_limit_;
   http1_.default_host_for_http_10 = config_->http1.default_host_for_http_10;
+  if (!config_->http1.ignore_upgrade.empty()) {
+    http1_.ignores_upgrade = IgnoresUpgrade;
+    http1_.ignores_upgrade_config = &config_->http1.ignore_upgrade;
+  }
   http2_ = CodecOptions(config_->http2, config_->common);
   http2_.max_headers_bytes = header_bytes;
   http2_.buffer_limit = buffer_limit_;

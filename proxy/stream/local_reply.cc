@@ -122,8 +122,9 @@ PreparedReply PrepareLocalReply(const LocalReply& reply, const LocalReplyContext
   ApplyResponseMutations(context.levels, context.info, *draft.headers);
   if (reply.edit) reply.edit(*draft.headers);
   const bool own_type = draft.headers->Has(HeaderId::kContentType);
-  Rewrite(context, &draft);
-  if (request != nullptr && IsGrpcRequest(*request)) return GrpcReply(reply, head, draft);
+  if (!reply.is_response) Rewrite(context, &draft);
+  if (!reply.is_response && request != nullptr && IsGrpcRequest(*request))
+    return GrpcReply(reply, head, draft);
   if (draft.body.empty()) {
     draft.headers->Remove(HeaderId::kContentLength);
     draft.headers->Remove(HeaderId::kContentType);

@@ -29,7 +29,9 @@ bool IsAbsoluteUrl(absl::string_view url) {
     return false;
   }
   const absl::string_view rest = url.substr(end + 3);
-  return !rest.empty() && rest.front() != '/' && rest.front() != '?' && rest.front() != '#';
+  const absl::string_view host = rest.substr(0, rest.find_first_of("/?#"));
+  // A comma: what was repeated, and is joined by now.
+  return !host.empty() && host.find_first_of(", \"<>") == absl::string_view::npos;
 }
 
 // A referer that is repeated or no URL is dropped.

@@ -59,8 +59,8 @@ absl::string_view UnescapeSlashes(absl::string_view path, Arena& arena, bool* ch
   return {text, size};
 }
 
-// One pass: unreserved octets are unescaped, backslashes turned, the case of escapes kept. Nothing
-// when an escape is malformed or stands for NUL.
+// One pass: unreserved octets are unescaped, backslashes turned, the case of escapes kept and what
+// only looks like an escape left. Nothing when an escape stands for NUL.
 std::optional<absl::string_view> CanonicalOctets(absl::string_view path, Arena& arena) {
   char* const text = arena.AllocateChars(path.size() + 1);
   size_t size = 0;
@@ -74,7 +74,11 @@ std::optional<absl::string_view> CanonicalOctets(absl::string_view path, Arena& 
       continue;
     }
     const std::optional<char> octet = Escaped(path.substr(i));
-    if (!octet || *octet == '\0') return std::nullopt;
+    if (!octet) {
+      text[size++] = '%';
+      continue;
+    }
+    if (*octet == '\0') return std::nullopt;
     if (IsUnreserved(*octet)) {
       text[size++] = *octet;
     } else {

@@ -80,6 +80,7 @@ void Stream::Clear() {
   info_ = StreamInfo();
   if (!dynamic_metadata_.empty()) dynamic_metadata_ = Metadata();
   levels_ = Levels();
+  vcluster_stats_ = route_stats_ = nullptr;
   request_headers_ = response_headers_ = nullptr;
   upgrade_ = {};
   response_pauses_ = 0;
@@ -144,7 +145,7 @@ void Stream::OnDurationTimeout() {
   constexpr int kDeadlineExceeded = 4;
   connection_->stats().Add(HttpStat::kRqMaxDurationReached);
   LocalReply reply;
-  reply.status = 408;
+  reply.status = request_ == Progress::kComplete ? 504 : 408;
   reply.body = "downstream duration timeout";
   reply.details = "max_duration_timeout";
   reply.grpc_status = kDeadlineExceeded;
@@ -253,6 +254,7 @@ void Stream::Finish() {
 void Stream::Log(LogMoment moment) {
   const AccessLog& log = connection_->service().access_log();
   if (log.empty()) return;
+  if (request_headers_ != nullptr) info_.request_headers_bytes = request_headers_->byte_size();
   const int64_t end = info_.timing.end_ns;
   if (end == 0) info_.timing.end_ns = worker_->loop().now_ns();
   info_.access_log_type = LogMomentName(moment);

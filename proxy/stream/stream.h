@@ -77,7 +77,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   void OnUpstreamHeaders(Headers* headers, bool end) override;
   void OnUpstreamBody(Body& body, bool end) override;
   void OnUpstreamTrailers(Headers* trailers) override;
-  void OnRouterReply(const LocalReply& reply) override { Reply(reply, /*route_mutations=*/true); }
+  void OnRouterReply(const LocalReply& reply) override;
   void OnUpstreamAborted(absl::string_view details) override;
   void PauseRequest() override;
   void ResumeRequest() override;
@@ -99,7 +99,9 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   void OnChainResponseHeaders(Headers* headers, bool end) override;
   void OnChainResponseBody(Body& body, bool end) override;
   void OnChainResponseTrailers(Headers* trailers) override;
-  void OnChainReply(const LocalReply& reply) override { Reply(reply, /*route_mutations=*/true); }
+  void OnChainReply(const LocalReply& reply) override {
+    Reply(reply, /*route_mutations=*/!reply.is_response);
+  }
   void OnChainRequestTooLarge() override;
   void OnChainResponseTooLarge() override;
   void PauseResponse() override;
@@ -114,6 +116,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
 
   // Request.
   bool AdmitRequest(Headers& headers, bool end);
+  bool AdmitUnderscores(Headers& headers);
   void ReplyPathRefused(bool redirect);
   void SendContinue(Headers& headers);
   void NormalizeUpgrade(Headers& headers);
@@ -127,6 +130,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   const xds::RouteTable* FindTable();
   void ChooseRoute();
   void NoteRoute();
+  void CountForRoute(int status);
   void RespondDirectly();
   void RespondRedirect(const xds::RedirectAction& redirect);
   void RespondFixed(const xds::DirectResponseAction& direct);
@@ -168,6 +172,8 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   FilterChain chain_;
   std::unique_ptr<Router> router_;
   Levels levels_;
+  const StatBlock* vcluster_stats_ = nullptr;
+  const StatBlock* route_stats_ = nullptr;
   Headers* request_headers_ = nullptr;
   Headers* response_headers_ = nullptr;
   absl::string_view upgrade_;  // the protocol that the request asks for; empty: none

@@ -58,6 +58,7 @@ void Stream::OnHeaders(Headers* headers, bool end) {
 // Makes the headers fit to be routed, in Envoy's order. False when the request was answered.
 bool Stream::AdmitRequest(Headers& headers, bool end) {
   const xds::HttpConnectionManager& config = connection_->service().config();
+  if (!AdmitUnderscores(headers)) return false;
   if (!end) SendContinue(headers);
   if (headers.authority().empty()) {
     ReplyPlain(400, "", "missing_host_header");
@@ -94,6 +95,36 @@ bool Stream::AdmitRequest(Headers& headers, bool end) {
   ChooseRoute();
   DecideTrace(headers);
   return true;
+}
+
+// Names with underscores may be taken for other names by servers behind (CGI). False when the
+// request was refused for one.
+bool Stream::AdmitUnderscores(Headers& headers) {
+  const auto has_underscore = [](const Header& header) {
+    return header.name.find('_') != absl::string_view::npos;
+  };
+  switch (connection_->service().config().common.underscores) {
+    case xds::UnderscoresAction::kAllow:
+      return true;
+    case xds::UnderscoresAction::kDropHeader:
+      headers.RemoveIf(has_underscore);
+      return true;
+    case xds::UnderscoresAction::kRejectRequest:
+      break;
+  }
+  bool found = false;
+  headers.ForEach([&](const Header& header) { found = found || has_underscore(header); });
+  if (!found) return true;
+  info_.flags.Add(ResponseFlag::kDownstreamProtocolError);
+  if (connection_->is_http2()) {
+    info_.response_code_details = "http2.unexpected_underscore";
+    DropCodecStream(/*reset=*/true);
+    Finish();
+  } else {
+    close_requested_ = true;
+    ReplyPlain(400, StatusText(400), "http1.unexpected_underscore");
+  }
+  return false;
 }
 
 void Stream::ReplyPathRefused(bool redirect) {
@@ -199,13 +230,28 @@ void Stream::OnBody(Body& body, bool end) {
   if (ended_) return;
   info_.bytes_received += body.size();
   TouchIdleTimer();
-  if (end) RequestCompleted();
   if (response_ == Progress::kComplete) {
+    if (end) RequestCompleted();
     body.Clear();
     MaybeFinish();
     return;
   }
-  chain_.RequestBody(body, end);
+  if (!end || body.empty() || chain_.size() == 0 || connection_->is_http2()) {
+    if (end) RequestCompleted();
+    chain_.RequestBody(body, end);
+    return;
+  }
+  // Over HTTP/1 the end is an event of its own, as in Envoy: a filter that answers the last piece
+  // answers before the request is complete, and the connection ends with that.
+  chain_.RequestBody(body, /*end=*/false);
+  if (ended_) return;
+  RequestCompleted();
+  if (response_ == Progress::kComplete) {
+    MaybeFinish();
+    return;
+  }
+  Body nothing;
+  chain_.RequestBody(nothing, /*end=*/true);
 }
 
 void Stream::OnTrailers(Headers* trailers) {
@@ -215,6 +261,10 @@ void Stream::OnTrailers(Headers* trailers) {
   if (response_ == Progress::kComplete) {
     MaybeFinish();
     return;
+  }
+  if (connection_->service().config().common.underscores != xds::UnderscoresAction::kAllow) {
+    trailers->RemoveIf(
+        [](const Header& header) { return header.name.find('_') != absl::string_view::npos; });
   }
   chain_.RequestTrailers(trailers);
 }
@@ -246,6 +296,7 @@ void Stream::OnChainRequestHeaders(Headers* headers, bool end) {
     return;
   }
   routed_ = true;
+  CountForRoute(0);
   router_->OnRequestHeaders(this, headers, end, !upgrade_.empty());
 }
 

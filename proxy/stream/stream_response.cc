@@ -47,6 +47,12 @@ void Stream::Reply(const LocalReply& reply, bool route_mutations) {
   chain_.ResponseBody(body, /*end=*/true);
 }
 
+void Stream::OnRouterReply(const LocalReply& reply) {
+  if (ended_) return;
+  CountForRoute(reply.status);
+  Reply(reply, /*route_mutations=*/true);
+}
+
 void Stream::OnUpstreamInterim(Headers* headers) {
   if (ended_ || response_ != Progress::kWaiting || codec_stream_ == nullptr) return;
   TouchIdleTimer();
@@ -63,6 +69,7 @@ void Stream::OnUpstreamInterim(Headers* headers) {
 void Stream::OnUpstreamHeaders(Headers* headers, bool end) {
   if (ended_) return;
   TouchIdleTimer();
+  CountForRoute(headers->status());
   response_headers_ = headers;
   info_.response_headers = headers;
   chain_.ResponseHeaders(headers, end);

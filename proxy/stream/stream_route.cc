@@ -9,7 +9,9 @@
 #include "proxy/stream/http_worker.h"
 #include "proxy/stream/local_reply.h"
 #include "proxy/stream/redirect.h"
+#include "proxy/stream/route_stats.h"
 #include "proxy/stream/stream.h"
+#include "proxy/upstream/cluster_stats.h"
 
 namespace remora::proxy {
 namespace {
@@ -65,6 +67,7 @@ void Stream::NoteRoute() {
   info_.dynamic_metadata = &dynamic_metadata_;
   info_.route_name = info_.virtual_host_name = info_.virtual_cluster_name = {};
   info_.route_metadata = nullptr;
+  vcluster_stats_ = route_stats_ = nullptr;
   if (levels_.virtual_host == nullptr) return;
   info_.virtual_host_name = levels_.virtual_host->name;
   if (NeedsTls(*levels_.virtual_host, *request_headers_, info_.internal_request)) {
@@ -74,9 +77,29 @@ void Stream::NoteRoute() {
   if (levels_.route == nullptr) return;
   info_.route_name = levels_.route->name;
   info_.route_metadata = &levels_.route->metadata;
+  route_stats_ = RouteStats(*levels_.route);
   if (!levels_.virtual_host->virtual_clusters.empty() && levels_.route->forward() != nullptr) {
     const xds::VirtualCluster* found = levels_.virtual_host->MatchVirtualCluster(*request_headers_);
+    vcluster_stats_ = VirtualClusterStats(*levels_.virtual_host, found);
     info_.virtual_cluster_name = found == nullptr ? "other" : absl::string_view(found->name);
+  }
+}
+
+// An answer of the upstream (or of the router in its place) in the numbers of route and virtual
+// cluster; 0: a request begins.
+void Stream::CountForRoute(int status) {
+  for (const StatBlock* block : {vcluster_stats_, route_stats_}) {
+    if (block == nullptr) continue;
+    const StatScope<RouteStat> scope(worker_->stats().Cells(*block));
+    if (status == 0) {
+      scope.Add(RouteStat::kTotal);
+      continue;
+    }
+    CountAnswer(scope, status);
+    if (info_.timing.request_end_ns != 0) {
+      scope.Record(RouteStat::kTime,
+                   (worker_->loop().now_ns() - info_.timing.request_end_ns) / 1000000);
+    }
   }
 }
 

@@ -12,6 +12,7 @@ Http1Options CodecOptions(const xds::Http1Options& http1, const xds::CommonHttpO
   options.preserve_case = http1.header_case == xds::Http1Options::HeaderCase::kPreserve;
   options.allow_chunked_length = http1.allow_chunked_length;
   options.send_fully_qualified_url = http1.send_fully_qualified_url;
+  options.allow_custom_methods = http1.allow_custom_methods;
   return options;
 }
 

@@ -155,7 +155,6 @@ bool HttpPool::Grow() {
   health::Ticket ticket = view_->TakeConnection(*host_->host, priority_, first);
   if (!ticket) return false;
   auto* connection = new UpstreamConnection(this, std::move(ticket));
-  connection->drain_ = drain_;
   Move(connection, State::kConnecting);
   coming_ += connection->expected_;
   return true;
@@ -164,6 +163,7 @@ bool HttpPool::Grow() {
 void HttpPool::OnConnected(UpstreamConnection* connection) {
   connection->Settle();
   ServeWaiting();
+  if (drain_) connection->Settle();
 }
 
 void HttpPool::OnConnectFailed(const PoolFailure& failure) {

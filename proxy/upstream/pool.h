@@ -119,6 +119,7 @@ class HttpPool {
   size_t connections() const {
     return connecting_.size + ready_.size + busy_.size + draining_.size;
   }
+  bool draining() const { return drain_; }
   size_t waiting() const { return waiting_size_; }
 
  private:

@@ -183,6 +183,8 @@ uint32_t UpstreamConnection::Room() const {
 
 void UpstreamConnection::Settle() {
   if (state_ == kClosed || codec_ == nullptr) return;
+  // In a pool that drains, a connection lasts as long as there is somebody to serve.
+  if (pool_->draining() && leased_ == 0 && pool_->waiting() == 0) drain_ = true;
   const State fitting = !Usable() ? kDraining : Room() != 0 ? kReady : kBusy;
   if (fitting != state_) pool_->Move(this, fitting);
   if (leased_ != 0 || codec_->open_streams() != 0) return;

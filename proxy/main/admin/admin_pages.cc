@@ -113,7 +113,7 @@ int HexValue(char digit) {
   return absl::ascii_isdigit(digit) ? digit - '0' : absl::ascii_tolower(digit) - 'a' + 10;
 }
 
-std::string Decode(absl::string_view text, bool form) {
+std::string Decode(absl::string_view text) {
   std::string out;
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] == '%' && i + 2 < text.size() && absl::ascii_isxdigit(text[i + 1]) &&
@@ -121,7 +121,7 @@ std::string Decode(absl::string_view text, bool form) {
       out += static_cast<char>(HexValue(text[i + 1]) * 16 + HexValue(text[i + 2]));
       i += 2;
     } else {
-      out += form && text[i] == '+' ? ' ' : text[i];
+      out += text[i];
     }
   }
   return out;
@@ -141,12 +141,12 @@ const std::string* AdminRequest::Find(absl::string_view name) const {
   return nullptr;
 }
 
-AdminRequest::Parameters AdminRequest::ParseParameters(absl::string_view text, bool form) {
+AdminRequest::Parameters AdminRequest::ParseParameters(absl::string_view text) {
   Parameters parameters;
   for (absl::string_view part : absl::StrSplit(text, '&', absl::SkipEmpty())) {
     const std::pair<absl::string_view, absl::string_view> pair =
         absl::StrSplit(part, absl::MaxSplits('=', 1));
-    parameters.emplace_back(Decode(pair.first, form), Decode(pair.second, form));
+    parameters.emplace_back(Decode(pair.first), Decode(pair.second));
   }
   return parameters;
 }

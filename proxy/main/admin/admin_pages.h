@@ -26,8 +26,8 @@ struct AdminRequest {
 
   // From the request line: `target` is a path with or without a query.
   static AdminRequest Make(absl::string_view method, absl::string_view target);
-  // "a=1&b=%20" as pairs. In the body of a form a plus is a blank.
-  static Parameters ParseParameters(absl::string_view text, bool form = false);
+  // "a=1&b=%20" as pairs; a plus stands for itself, as in Envoy.
+  static Parameters ParseParameters(absl::string_view text);
 };
 
 inline constexpr char kAdminText[] = "text/plain; charset=UTF-8";

@@ -34,8 +34,7 @@ void AdminRouter::RunAtEndOfTurn() {
 
 void AdminRouter::Answer() {
   answered_ = true;
-  if (request_.query.empty() && form_)
-    request_.query = AdminRequest::ParseParameters(form_body_, /*form=*/true);
+  if (request_.query.empty() && form_) request_.query = AdminRequest::ParseParameters(form_body_);
   AdminResponse response = pages_->Answer(request_);
   // A page's action may have ended the exchange.
   if (host_ == nullptr) return;

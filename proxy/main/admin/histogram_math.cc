@@ -1,39 +1,30 @@
 #include "proxy/main/admin/histogram_math.h"
 
+#include <algorithm>
+#include <cmath>
+
 namespace remora::proxy {
 
 std::vector<double> Quantiles(const Histogram::Sum& sum) {
   std::vector<double> out;
-  double lower = 0;
-  double upper = static_cast<double>(sum.zeros);
-  double left = 0;
-  double width = 0;
+  // The bucket looked at: values number `below` + 1 to `below` + `count`.
+  uint64_t below = 0;
+  uint64_t count = sum.zeros;
   int index = -1;
-  const auto total = static_cast<double>(sum.count);
-  const int buckets = static_cast<int>(sum.buckets.size());
-  const auto next = [&] {
-    while (++index < buckets) {
-      if (sum.buckets[index] == 0) continue;
-      lower = upper;
-      upper += static_cast<double>(sum.buckets[index]);
-      left = Histogram::BucketStart(index);
-      width = Histogram::BucketWidth(index);
-      return true;
-    }
-    return false;
-  };
-  if (sum.zeros == 0) next();
   for (double quantile : kQuantiles) {
-    const double rank = total * quantile;
-    while (upper < rank && next()) {
+    const double share = std::ceil(static_cast<double>(sum.count) * quantile);
+    const uint64_t rank = std::max<uint64_t>(1, static_cast<uint64_t>(share));
+    while (below + count < rank && index + 1 < static_cast<int>(sum.buckets.size())) {
+      below += count;
+      count = sum.buckets[++index];
     }
-    if (rank == lower) {
-      out.push_back(left);
-    } else if (rank == upper || width == 0) {
-      out.push_back(left + width);
-    } else {
-      out.push_back(left + (rank - lower) / (upper - lower) * width);
+    if (index < 0) {
+      out.push_back(0);
+      continue;
     }
+    // As if the values of a bucket stood evenly in it.
+    const double part = static_cast<double>(rank - below) / static_cast<double>(count + 1);
+    out.push_back(Histogram::BucketStart(index) + Histogram::BucketWidth(index) * part);
   }
   return out;
 }

@@ -9,6 +9,7 @@
 #include "envoy/admin/v3/init_dump.pb.h"
 #include "envoy/admin/v3/listeners.pb.h"
 #include "google/protobuf/util/time_util.h"
+#include "proxy/main/admin/endpoints_in_force.h"
 #include "proxy/main/admin/page_handlers.h"
 #include "proxy/main/admin/proto_address.h"
 #include "xds/config_dump.h"
@@ -78,6 +79,12 @@ AdminResponse ConfigDumpPage(AdminPages& pages, const AdminRequest& request) {
   query.name_regex = Value(request, "name_regex");
   query.include_eds = request.Has("include_eds") && Value(request, "include_eds") != "false";
   AdminState& state = pages.state();
+  if (query.include_eds) {
+    for (const AdminCluster& shown : state.clusters()) {
+      query.endpoints.push_back(
+          {shown.cluster->name(), EndpointsInForce(*shown.cluster), shown.added_via_api});
+    }
+  }
   absl::StatusOr<std::string> dump =
       xds::RenderConfigDump(state.bootstrap(), state.catalog(), query, state.start_ms());
   AdminResponse response;

@@ -41,7 +41,7 @@ AdminResponse RuntimePage(AdminPages& pages, const AdminRequest& /*request*/) {
   const Json page = {{"entries", std::move(entries)}, {"layers", std::move(layers)}};
   AdminResponse response;
   response.content_type = kAdminJson;
-  response.body = page.dump(1, ' ', false, Json::error_handler_t::replace);
+  response.body = page.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
   return response;
 }
 

@@ -114,7 +114,11 @@ void TakeTls(Dissection* name, size_t index, TaggedName* out) {
     return;
   }
   for (const WordTag& count : kCounts) {
-    if ((*name)[index + 1] == count.word) name->TakePart(index + 2, count.tag, out);
+    if ((*name)[index + 1] != count.word) continue;
+    // "TLSv1.3" has a dot of its own.
+    name->Join(index + 2, name->size() - 1);
+    name->TakePart(index + 2, count.tag, out);
+    return;
   }
 }
 

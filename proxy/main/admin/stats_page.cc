@@ -32,6 +32,7 @@ class Gate {
     if (!query.filter.empty()) regex_ = std::make_unique<re2::RE2>(query.filter, re2::RE2::Quiet);
   }
   bool ok() const { return regex_ == nullptr || regex_->ok(); }
+  const std::string& error() const { return regex_->error(); }
   bool Wants(StatsQuery::Type type) const {
     return !config_.reject_all && (query_.type == StatsQuery::Type::kAll || query_.type == type);
   }
@@ -277,7 +278,8 @@ absl::StatusOr<StatsQuery> StatsQuery::Parse(
 absl::StatusOr<std::string> RenderStats(const StatStore& store, const StatsQuery& query,
                                         const StatsContext& context) {
   const Gate gate(query, context.config);
-  if (!gate.ok()) return absl::InvalidArgumentError("Invalid re2 regex");
+  if (!gate.ok())
+    return absl::InvalidArgumentError(absl::StrCat("Invalid re2 regex: ", gate.error()));
   const StatsSelection selection = Select(store, gate, context);
   switch (query.format) {
     case StatsQuery::Format::kJson:

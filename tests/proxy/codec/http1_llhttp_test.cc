@@ -148,7 +148,8 @@ TEST(Http1Llhttp, AgreesOnMutations) {
   for (const WireCase& c : RequestCases()) {
     if (c.wire.size() < 400) seeds.push_back(c.wire + "GET /next HTTP/1.1\r\nHost: n\r\n\r\n");
   }
-  constexpr absl::string_view kBytes("\r\n\t :;,0123456789aAfFzZ\x00\x0b\x7f\x80\xff/?#*-_\"", 40);
+  static constexpr char kText[] = "\r\n\t :;,0123456789aAfFzZ\x00\x0b\x7f\x80\xff/?#*-_\"";
+  constexpr absl::string_view kBytes(kText, sizeof(kText) - 1);
   int complete = 0;
   for (int round = 0; round < 60000; ++round) {
     std::string wire = seeds[random() % seeds.size()];

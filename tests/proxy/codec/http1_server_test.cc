@@ -270,6 +270,21 @@ TEST(Http1Server, H2cUpgradesAreRemovedAndTheBodyReadByItsLength) {
               HasSubstr("upgrade: websocket\n"));
 }
 
+TEST(Http1Server, AnIgnoredUpgradeIsAPlainRequest) {
+  Http1Options options;
+  const std::string ignored = "websocket";
+  options.ignores_upgrade_config = &ignored;
+  options.ignores_upgrade = [](const void* config, absl::string_view value) {
+    return value == *static_cast<const std::string*>(config);
+  };
+  const std::string request = "GET / HTTP/1.1\nHost: a\nConnection: Upgrade\nUpgrade: ";
+  const ServerRun run = RunServer(Crlf(request + "websocket\n\n"), Whole(), options);
+  EXPECT_THAT(run.exchanges.at(0), HasSubstr("ends=1"));
+  EXPECT_THAT(run.exchanges.at(0), Not(HasSubstr("upgrade")));
+  EXPECT_THAT(RunServer(Crlf(request + "other\n\n"), Whole(), options).exchanges.at(0),
+              HasSubstr("upgrade: other\n"));
+}
+
 TEST(Http1Server, ConnectBecomesATunnelAfterTheAnswer) {
   FakeCodecHost host;
   FakeServerEvents events;

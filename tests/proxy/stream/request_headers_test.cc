@@ -106,7 +106,10 @@ TEST_F(RequestHeadersTest, AReferrerThatIsNoUrlGoes) {
   request_.Add("referer", "https://ok.example/x");
   Prepare();
   EXPECT_EQ(Value("referer"), "https://ok.example/x");
-  request_.Set(HeaderId::kReferer, "not a url");
+  request_.Set(HeaderId::kReferer, "http://a,http://b");
+  Prepare();
+  EXPECT_EQ(Value("referer"), "(none)");
+  request_.Add("referer", "not a url");
   Prepare();
   EXPECT_EQ(Value("referer"), "(none)");
 }

@@ -336,6 +336,39 @@ TEST_F(PoolTest, PoolsOfARemovedHostFinishTheirExchangesAndClose) {
   EXPECT_EQ(f_.view->connections(), 0u);
 }
 
+TEST_F(PoolTest, WhoWaitsInADrainingPoolIsServed) {
+  Configure([](xds::Cluster& c) { c.default_breaker.max_connections = 1; });
+  TestLease first, second;
+  first.Open(Pool());
+  second.Open(Pool());
+  f_.Turn();
+  ASSERT_EQ(dialled(), 1u);
+  Configure([](xds::Cluster& c) { c.default_breaker.max_connections = 1; }, 0);
+  f_.Turn();
+  far(0).Send(kOk);
+  f_.Turn();
+  // The old connection is gone; one more serves the other, then goes as well.
+  ASSERT_EQ(dialled(), 2u);
+  EXPECT_EQ(second.leased, 1);
+  far(1).Send(kOk);
+  f_.Turn();
+  EXPECT_EQ(second.sink.body, "ok");
+  EXPECT_TRUE(far(1).closed());
+  EXPECT_EQ(f_.view->connections(), 0u);
+}
+
+TEST_F(PoolTest, AConnectThatEndsInADrainingPoolForNobodyCloses) {
+  f_.dialer.accept_at_once = false;
+  auto lease = std::make_unique<TestLease>();
+  lease->Open(Pool());
+  f_.view->DrainConnections();
+  lease.reset();
+  far(0).Accept();
+  f_.Turn();
+  EXPECT_TRUE(far(0).closed());
+  EXPECT_EQ(dialled(), 1u);
+}
+
 TEST_F(PoolTest, ChangedProtocolPartsWithOldConnections) {
   TestLease lease;
   lease.Open(Pool());

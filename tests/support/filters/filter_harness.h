@@ -1,0 +1,86 @@
+#ifndef REMORA_TESTS_SUPPORT_FILTERS_FILTER_HARNESS_H_
+#define REMORA_TESTS_SUPPORT_FILTERS_FILTER_HARNESS_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/strings/string_view.h"
+#include "filters/api/factory.h"
+#include "filters/api/filter.h"
+#include "filters/registry.h"
+
+namespace remora::testing {
+
+// One filter of one exchange, worked by hand: what it asks of its stream is noted here.
+class FilterHarness : public FilterContext {
+ public:
+  // Makes the filter from its typed configuration; `type` is the message's name.
+  FilterHarness(absl::string_view type, absl::string_view config);
+  ~FilterHarness() override;
+
+  // A level of the route, least specific first; `config` is of the filter's route type.
+  void AddRouteConfig(absl::string_view type, absl::string_view config);
+
+  Verdict Request(bool end = true) { return filter->OnRequestHeaders(request, end); }
+  Verdict RequestBody(absl::string_view text, bool end);
+  Verdict Response() { return filter->OnResponseHeaders(response, true); }
+  std::string Value(const Headers& headers, absl::string_view name) const;
+  uint64_t Stat(absl::string_view name) const;
+
+  // FilterContext
+  Arena& arena() override { return arena_; }
+  StreamInfo& info() override { return info_; }
+  const StreamInfo& info() const override { return info_; }
+  int64_t now_ns() const override { return now; }
+  uint64_t random() override { return random_number; }
+  Headers* request_headers() override { return &request; }
+  Headers* response_headers() override { return &response; }
+  const Runtime* runtime() const override { return nullptr; }
+  void Count(uint32_t stat, int64_t amount) override { counts_[stat] += amount; }
+  const void* route_config() const override;
+  size_t route_configs(const void** out, size_t most) const override;
+  absl::string_view cluster_name() const override { return cluster; }
+  absl::string_view local_cluster_name() const override { return "us"; }
+  bool server_failing() const override { return failing; }
+  void StartTimer(int64_t delay_ns) override { timer = delay_ns; }
+  void StopTimer() override { timer.reset(); }
+  void Reply(const LocalReply& reply) override;
+  void ResumeRequest() override { ++resumed; }
+  void ResumeResponse() override {}
+  void set_request_buffer_limit(uint64_t bytes) override { buffer_limit = bytes; }
+  void ClearRoute() override { ++cleared; }
+
+ private:
+  Arena arena_;
+  StreamInfo info_;
+  std::map<uint32_t, int64_t> counts_;
+  std::vector<std::shared_ptr<const void>> route_configs_;
+
+ public:
+  std::shared_ptr<const FilterFactory> factory;
+  HttpFilter* filter = nullptr;
+  Headers request{&arena_};
+  Headers response{&arena_};
+  int64_t now = 1000000000;
+  uint64_t random_number = 0;
+  std::string cluster;
+  bool failing = false;
+  std::optional<int64_t> timer;
+  int resumed = 0;
+  int cleared = 0;
+  std::optional<uint64_t> buffer_limit;
+  // The last reply, its headers made.
+  int replies = 0;
+  int reply_status = 0;
+  std::optional<int> reply_grpc;
+  std::string reply_body;
+  std::string reply_details;
+};
+
+}  // namespace remora::testing
+
+#endif  // REMORA_TESTS_SUPPORT_FILTERS_FILTER_HARNESS_H_
