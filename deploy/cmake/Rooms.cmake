@@ -85,3 +85,9 @@ if(bench AND benchmark_FOUND)
   target_link_libraries(remora_bench PRIVATE remora_proxy
     benchmark::benchmark_main)
 endif()
+
+# What the kernel itself costs, for bench/compare.
+if(EXISTS "${CMAKE_SOURCE_DIR}/bench/side/floor.cc")
+  add_executable(remora_floor bench/side/floor.cc)
+  target_compile_options(remora_floor PRIVATE ${REMORA_WARNINGS})
+endif()
