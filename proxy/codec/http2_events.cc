@@ -10,6 +10,7 @@ namespace {
 
 constexpr size_t kFrameHeader = 9;
 constexpr int kMostInterim = 100;
+constexpr absl::string_view kProtocolFault = "http2.unknown.nghttp2.error";
 // A request that was reset sooner than this, before any response, was reset early.
 constexpr int64_t kPrematureNs = 1000000000;
 constexpr absl::string_view kInvalidField = "http2.invalid.header.field";
@@ -40,7 +41,7 @@ int Http2Session::OnBeginFrame(const nghttp2_frame_hd& hd) {
       break;
     case NGHTTP2_PUSH_PROMISE:
       // Refused from the start, not only once the peer has acknowledged our setting.
-      return Break("http2.unknown.nghttp2.error", NGHTTP2_PROTOCOL_ERROR);
+      return Break(kProtocolFault, NGHTTP2_PROTOCOL_ERROR);
     case NGHTTP2_WINDOW_UPDATE:
       flood = flood_.OnWindowUpdate();
       break;
@@ -105,7 +106,7 @@ int Http2Session::OnFrame(const nghttp2_frame& frame) {
       }
       return 0;
     case NGHTTP2_GOAWAY:
-      if (!server() && !std::exchange(goaway_seen_, true)) client_->OnGoAway();
+      if (!std::exchange(goaway_seen_, true) && !server()) client_->OnGoAway();
       return 0;
     default:
       return 0;
@@ -260,7 +261,7 @@ void Http2Session::OnFrameSent(const nghttp2_frame& frame) {
       Count(&CodecStats::goaway_sent);
       if (frame.goaway.error_code != NGHTTP2_NO_ERROR) {
         wrote_goaway_ = true;
-        Break("http2.unknown.nghttp2.error", frame.goaway.error_code);
+        Break(kProtocolFault, frame.goaway.error_code);
       }
       flood_.OnFrameSent(size, FrameKind::kControl);
       return;

@@ -12,6 +12,7 @@ namespace remora::proxy {
 namespace {
 
 constexpr size_t kFrameHeader = 9;
+constexpr absl::string_view kProtocolFault = "http2.unknown.nghttp2.error";
 
 // The largest header block that is sent: nobody's limits are near it.
 constexpr size_t kMostSentHeaders = 1024 * 1024;
@@ -95,9 +96,10 @@ std::unique_ptr<CodecError> Http2Session::Feed(Body& input) {
     DeliverWaiting();
     while (!input.empty() && !broken_) {
       const absl::string_view run = input.front();
+      const size_t lawful = server() ? order_.Take(run) : run.size();
       input_ = &input;
-      const ssize_t taken = nghttp2_session_mem_recv(
-          session_, reinterpret_cast<const uint8_t*>(run.data()), run.size());
+      const ssize_t taken =
+          nghttp2_session_mem_recv(session_, reinterpret_cast<const uint8_t*>(run.data()), lawful);
       input_ = nullptr;
       // What has arrived of a frame does not wait for the rest of it.
       if (current_ != nullptr && !current_->inbox_.empty()) current_->Deliver();
@@ -107,10 +109,11 @@ std::unique_ptr<CodecError> Http2Session::Feed(Body& input) {
           Count(&CodecStats::outbound_control_flood);
           Break("http2.outbound_control_frames_flood", NGHTTP2_ENHANCE_YOUR_CALM, true);
         } else if (!broken_) {
-          Break("http2.unknown.nghttp2.error", NGHTTP2_PROTOCOL_ERROR);
+          Break(kProtocolFault, NGHTTP2_PROTOCOL_ERROR);
         }
         break;
       }
+      if (order_.code() != 0) Break(kProtocolFault, order_.code());
       input.Consume(static_cast<size_t>(taken));
     }
   }
@@ -172,7 +175,7 @@ void Http2Session::WriteFrames() {
     const uint8_t* data = nullptr;
     const ssize_t size = nghttp2_session_mem_send(session_, &data);
     if (size <= 0) {
-      if (size < 0) Break("http2.unknown.nghttp2.error", NGHTTP2_INTERNAL_ERROR);
+      if (size < 0) Break(kProtocolFault, NGHTTP2_INTERNAL_ERROR);
       break;
     }
     host_->output().Append(
@@ -287,7 +290,8 @@ void Http2Session::Shutdown(bool final) {
 
 bool Http2Session::wants_close() const {
   if (failed_) return true;
-  return open_streams_ == 0 && (final_ || (!server() && (goaway_seen_ || shutdown_)));
+  // A peer that has said goodbye makes no more requests; nghttp2 answers not even its pings.
+  return open_streams_ == 0 && (final_ || goaway_seen_ || (!server() && shutdown_));
 }
 
 void Http2Session::SendPing() {

@@ -11,6 +11,7 @@
 #include "proxy/codec/codec.h"
 #include "proxy/codec/http2_fields.h"
 #include "proxy/codec/http2_flood.h"
+#include "proxy/codec/http2_order.h"
 
 namespace remora::proxy {
 
@@ -97,6 +98,7 @@ class Http2Session {
   const Http2Options options_;
   nghttp2_session* session_ = nullptr;
   Http2FloodGuard flood_;
+  Http2OrderGuard order_;  // server only
   Http2FieldReader reader_;
   Http2FieldWriter writer_;
   const Body* input_ = nullptr;     // while fed: what nghttp2 reads from
