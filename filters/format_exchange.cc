@@ -14,7 +14,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "filters/api/filter_state.h"
 #include "filters/format_fields.h"
+#include "filters/json_text.h"
 #include "filters/metadata.h"
 
 namespace remora {
@@ -249,9 +251,30 @@ absl::Status ParseTypedMetadata(absl::string_view argument, FormatArgs* args) {
       absl::StrCat(parts.first, " is not supported type of metadata"));
 }
 
-absl::Status ParseFilterState(absl::string_view argument, FormatArgs*) {
-  if (argument.empty()) {
+enum FilterStateForm { kTyped, kPlain };
+
+// KEY, KEY:PLAIN (the text as it is) or KEY:TYPED (as JSON).
+FormatValue FilterStateText(const FormatArgs& args, const StreamInfo& info, std::string* scratch) {
+  const std::string* text =
+      info.filter_state == nullptr ? nullptr : info.filter_state->Find(args.name);
+  if (text == nullptr) return {};
+  if (args.mode == kPlain) return FormatValue::Text(*text);
+  AppendJsonString(*text, scratch);
+  return FormatValue::Json(*scratch);
+}
+
+absl::Status ParseFilterState(absl::string_view argument, FormatArgs* args) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(argument, ':');
+  if (parts[0].empty()) {
     return absl::InvalidArgumentError("Invalid filter state configuration, key cannot be empty.");
+  }
+  args->name = std::string(parts[0]);
+  if (parts.size() == 1) return absl::OkStatus();
+  if (parts[1] == "PLAIN") {
+    args->mode = kPlain;
+  } else if (parts[1] != "TYPED") {
+    return absl::InvalidArgumentError(
+        "Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.");
   }
   return absl::OkStatus();
 }
@@ -319,7 +342,7 @@ constexpr FormatField kFields[] = {
     {"CLUSTER_METADATA", kRequired, MetadataText, ParseMetadataPath, kCluster},
     {"UPSTREAM_METADATA", kRequired, MetadataText, ParseMetadataPath, kUpstreamHost},
     {"METADATA", kRequired, MetadataText, ParseTypedMetadata, kDynamic},
-    {"FILTER_STATE", kOptional, Nothing, ParseFilterState, 0},
+    {"FILTER_STATE", kOptional, FilterStateText, ParseFilterState, kTyped},
 };
 
 }  // namespace

@@ -6,11 +6,15 @@
 namespace remora {
 
 // Each filter's row for the table in registry.cc, defined in the filter's own file.
+HttpFilterType ApiKeyAuthFilterType();
+HttpFilterType BasicAuthFilterType();
 HttpFilterType BufferFilterType();
 HttpFilterType CorsFilterType();
+HttpFilterType CsrfFilterType();
 HttpFilterType FaultFilterType();
 HttpFilterType HeaderMutationFilterType();
 HttpFilterType HealthCheckFilterType();
+HttpFilterType JwtAuthnFilterType();
 HttpFilterType LocalRateLimitFilterType();
 HttpFilterType RbacFilterType();
 

@@ -6,9 +6,12 @@
 //
 // A queue starts as after a number of picks, so that workers do not all begin with the heaviest
 // host: at the time T when the shares come to so many picks, member i has had floor(T * weight)
-// turns. The picks that the floors lack are made one by one among few members, as Envoy does. Among
-// many, that would take longer than all the rest; there, members whose deadlines tie begin with the
-// one that the number of picks falls on.
+// turns. The picks that the floors lack are made one by one among few members, as Envoy does. For
+// all this, weights count as a hair (1e-13) more than they are: where one is a multiple of another,
+// floors and sums of fractions would otherwise round to different sides of the same instant, and a
+// turn would be lost between the start and what follows. Among many, that would take longer than
+// all the rest; there, members whose deadlines tie begin with the one that the number of picks
+// falls on.
 //
 // A 4-ary heap of 16-byte slots: the four children of a slot are one cache line (the root sits at
 // the end of the first line for that), so a pick among 100,000 touches nine lines, the upper five
@@ -108,14 +111,18 @@ template <typename WeightOf>
 EdfQueue::EdfQueue(uint32_t count, uint32_t picks, WeightOf weight_of) : next_order_(count) {
   SetSize(count);
   if (count == 0) return;
+  // Deadlines of more picks would leave doubles too few digits behind the point.
+  picks %= 429496729;
+  constexpr double kHair = 1e-13;
   double sum = 0;
-  for (uint32_t i = 0; i < count; ++i) sum += weight_of(i);
+  for (uint32_t i = 0; i < count; ++i) sum += weight_of(i) + kHair;
   constexpr uint32_t kFew = 64;
   const uint32_t first = count <= kFew ? 0 : picks % count;
   uint64_t done = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    const double weight = weight_of(i);
-    const double turns = std::floor(picks * weight / sum);
+    const double weight = weight_of(i) + kHair;
+    double turns = std::floor(picks * weight / sum);
+    if (turns > 0 && turns / weight >= picks / sum) --turns;
     now_ = std::max(now_, turns / weight);
     done += static_cast<uint64_t>(turns);
     At(i) = Slot((turns + 1) / weight, i >= first ? i - first : i + count - first, i);

@@ -111,7 +111,11 @@ class HashPolicy final : public Policy {
     Choice Pick(PickContext& ctx) override {
       const uint64_t hash = ctx.has_hash ? ctx.hash : ctx.random.Next();
       const uint32_t priority =
-          policy_.tables_.size() == 1 ? 0 : ChoosePriority(hash, policy_.priorities_.load).priority;
+          policy_.tables_.size() == 1
+              ? 0
+              : ChoosePriority(hash, ctx.priority_load != nullptr ? *ctx.priority_load
+                                                                  : policy_.priorities_.load)
+                    .priority;
       if (policy_.priorities_.panic[priority]) ctx.notes |= kNoteHealthyPanic;
       for (uint32_t attempt = 0;; ++attempt) {
         const uint32_t number = PickNumber(priority, hash, attempt, ctx);

@@ -27,6 +27,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "lb/clock.h"
+#include "lb/criteria.h"
 
 namespace remora::lb {
 
@@ -95,6 +96,9 @@ struct alignas(64) HostState {
   // A response carried `x-envoy-immediate-health-check-fail`: a worker sets it
   // and mails main, which clears it.
   std::atomic<bool> immediate_hc_fail{false};
+  // Picked since main last looked: hosts that were made for a request alone (original destination)
+  // go when they no longer are.
+  std::atomic<bool> used{false};
 
   bool HasFlag(uint32_t any_of) const {
     return (flags.load(std::memory_order_relaxed) & any_of) != 0;
@@ -170,6 +174,8 @@ struct HostAttributes {
   // What ring hash and maglev hash instead of the address (metadata `envoy.lb`
   // / `hash_key`); empty = the address.
   std::string hash_key;
+  // Metadata `envoy.lb`, by key: what subsets are made of.
+  std::vector<Label> labels;
   // The endpoint's metadata, a type that xds/ owns and lb/ never looks into.
   // Null when there is none.
   std::shared_ptr<const void> metadata;

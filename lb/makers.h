@@ -25,6 +25,10 @@ std::shared_ptr<const Policy> MakeRingHash(const PolicyConfig& config,
 std::shared_ptr<const Policy> MakeMaglev(const PolicyConfig& config,
                                          std::shared_ptr<const HostSet> hosts,
                                          std::shared_ptr<const HostSet> local_hosts);
+// Of a configuration with `subset`, whatever its algorithm.
+std::shared_ptr<const Policy> MakeSubset(const PolicyConfig& config,
+                                         std::shared_ptr<const HostSet> hosts,
+                                         std::shared_ptr<const HostSet> local_hosts);
 
 }  // namespace remora::lb
 

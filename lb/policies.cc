@@ -102,6 +102,10 @@ absl::StatusOr<std::shared_ptr<const Policy>> MakePolicy(
   if (absl::Status valid = std::visit(Check(), config.algorithm); !valid.ok()) {
     return valid;
   }
+  if (config.subset != nullptr) {
+    if (absl::Status valid = CheckSubsets(*config.subset); !valid.ok()) return valid;
+    return MakeSubset(config, std::move(hosts), std::move(local_hosts));
+  }
   for (const PolicyKind& kind : kKinds) {
     if (kind.config_index == config.algorithm.index()) {
       return kind.make(config, std::move(hosts), std::move(local_hosts));

@@ -25,8 +25,10 @@
 #include "lb/clock.h"
 #include "lb/host.h"
 #include "lb/host_set.h"
+#include "lb/criteria.h"
 #include "lb/priority.h"
 #include "lb/random_source.h"
+#include "lb/subset.h"
 
 namespace remora::lb {
 
@@ -48,6 +50,9 @@ enum PickNote : uint32_t {
   kNoteZoneNoCapacityLeft = 1u << 4,      // lb_zone_no_capacity_left
   kNoteLocalClusterNotOk = 1u << 5,       // lb_local_cluster_not_ok; of a policy too
   kNoteZoneClusterTooSmall = 1u << 6,     // lb_zone_cluster_too_small; of a policy only
+  kNoteSubsetSelected = 1u << 7,          // lb_subsets_selected
+  kNoteSubsetFallback = 1u << 8,          // lb_subsets_fallback
+  kNoteSubsetFallbackPanic = 1u << 9,     // lb_subsets_fallback_panic
 };
 
 // What a request tells the picker, and (`notes`) the picker about the pick.
@@ -71,6 +76,8 @@ struct PickContext {
   // Requests active on the whole cluster, for bounded-load hashing. Null:
   // unbounded.
   const std::atomic<uint32_t>* cluster_rq_active = nullptr;
+  // The labels asked for, where the cluster has subsets. Null: none.
+  const Criteria* criteria = nullptr;
 
   uint32_t notes = 0;  // PickNote bits, only ever set
 };
@@ -100,7 +107,9 @@ struct PolicyFigures {
   uint64_t table_size = 0;
   uint64_t min_per_host = 0;
   uint64_t max_per_host = 0;
-  uint32_t notes = 0;  // PickNote bits
+  uint64_t subsets = 0;                 // how many there are
+  uint64_t single_host_duplicates = 0;  // lb_subsets_single_host_per_subset_duplicate
+  uint32_t notes = 0;                   // PickNote bits
 };
 
 class Policy {
@@ -182,6 +191,8 @@ struct PolicyConfig {
   // Zone-aware unless told otherwise, as Envoy: without a local cluster that comes to nothing.
   LocalityMode locality_mode = LocalityMode::kZoneAware;
   ZoneAwareConfig zone_aware = {};
+  // Set: hosts are parted by label, and all of the above holds within each part.
+  std::shared_ptr<const SubsetConfig> subset = nullptr;
 };
 
 // One row per policy.

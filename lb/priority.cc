@@ -47,22 +47,31 @@ int Distribute(absl::Span<const uint32_t> health, uint32_t availability, uint32_
   return first;
 }
 
-void DistributeByNumberOfHosts(const HostSet& hosts, PriorityLoad* load) {
-  if (hosts.size() == 0) {
+void DistributeByNumberOfHosts(absl::Span<const LevelHealth> levels, PriorityLoad* load) {
+  uint64_t total = 0;
+  for (const LevelHealth& level : levels) total += level.all_hosts;
+  if (total == 0) {
     load->healthy[0] = 100;
     return;
   }
   uint32_t rest = 100;
   int first = -1;
-  const absl::Span<const PriorityHosts> priorities = hosts.priorities();
-  for (size_t i = 0; i < priorities.size(); ++i) {
-    const size_t count = hosts.list(priorities[i].all).size();
-    load->healthy[i] = static_cast<uint32_t>(100 * count / hosts.size());
+  for (size_t i = 0; i < levels.size(); ++i) {
+    load->healthy[i] = static_cast<uint32_t>(100 * levels[i].all_hosts / total);
     load->degraded[i] = 0;
     rest -= load->healthy[i];
-    if (first < 0 && count > 0) first = static_cast<int>(i);
+    if (first < 0 && levels[i].all_hosts > 0) first = static_cast<int>(i);
   }
   load->healthy[first] += rest;
+}
+
+bool LevelPanics(const LevelHealth& level, double panic_threshold) {
+  const double threshold = std::min(100.0, panic_threshold);
+  if (level.counted_hosts == 0) return 0 < threshold;
+  const double total = static_cast<double>(level.counted_hosts);
+  return 100.0 * static_cast<double>(level.healthy_hosts) / total +
+             100.0 * static_cast<double>(level.degraded_hosts) / total <
+         threshold;
 }
 
 }  // namespace
@@ -85,34 +94,40 @@ PriorityLoad DistributeLoad(absl::Span<const uint32_t> health,
   return load;
 }
 
+LevelHealth LevelOf(const HostSet& hosts, uint32_t priority) {
+  const PriorityHosts& of = hosts.priorities()[priority];
+  const Sizes by_number = SizesByNumber(hosts, of);
+  LevelHealth level;
+  level.healthy_hosts = by_number.healthy;
+  level.degraded_hosts = by_number.degraded;
+  level.counted_hosts = by_number.total;
+  level.all_hosts = hosts.list(of.all).size();
+  if (by_number.total == 0) return level;
+  const Sizes sizes = hosts.weighted_priority_health() ? SizesByWeight(hosts, of) : by_number;
+  const uint32_t factor = hosts.overprovisioning_factor();
+  level.health = Share(factor, sizes.healthy, sizes.total);
+  level.degraded_health = Share(factor, sizes.degraded, sizes.total);
+  return level;
+}
+
 bool InPanic(const HostSet& hosts, uint32_t priority, double panic_threshold) {
-  const Sizes sizes = SizesByNumber(hosts, hosts.priorities()[priority]);
-  const double threshold = std::min(100.0, panic_threshold);
-  if (sizes.total == 0) return 0 < threshold;
-  const double total = static_cast<double>(sizes.total);
-  return 100.0 * static_cast<double>(sizes.healthy) / total +
-             100.0 * static_cast<double>(sizes.degraded) / total <
-         threshold;
+  return LevelPanics(LevelOf(hosts, priority), panic_threshold);
 }
 
 PriorityState ComputePriorities(const HostSet& hosts, double panic_threshold) {
-  const size_t count = hosts.priorities().size();
+  absl::InlinedVector<LevelHealth, 4> levels;
+  for (uint32_t i = 0; i < hosts.priorities().size(); ++i) levels.push_back(LevelOf(hosts, i));
+  return CombineLevels(levels, panic_threshold);
+}
+
+PriorityState CombineLevels(absl::Span<const LevelHealth> levels, double panic_threshold) {
   PriorityState state;
-  for (const PriorityHosts& priority : hosts.priorities()) {
-    uint32_t health = 0;
-    uint32_t degraded_health = 0;
-    if (SizesByNumber(hosts, priority).total > 0) {
-      const Sizes sizes = hosts.weighted_priority_health() ? SizesByWeight(hosts, priority)
-                                                           : SizesByNumber(hosts, priority);
-      const uint32_t factor = hosts.overprovisioning_factor();
-      health = Share(factor, sizes.healthy, sizes.total);
-      degraded_health = Share(factor, sizes.degraded, sizes.total);
-    }
-    state.health.push_back(health);
-    state.degraded_health.push_back(degraded_health);
+  for (const LevelHealth& level : levels) {
+    state.health.push_back(level.health);
+    state.degraded_health.push_back(level.degraded_health);
   }
   state.load = DistributeLoad(state.health, state.degraded_health);
-  state.panic.resize(count, false);
+  state.panic.resize(levels.size(), false);
 
   // Envoy's thresholds are whole percentages, cut in just this way.
   const double threshold =
@@ -124,11 +139,11 @@ PriorityState ComputePriorities(const HostSet& hosts, double panic_threshold) {
   }
   if (availability == 100) return state;
   bool all_panic = true;
-  for (uint32_t i = 0; i < count; ++i) {
-    state.panic[i] = InPanic(hosts, i, threshold);
+  for (size_t i = 0; i < levels.size(); ++i) {
+    state.panic[i] = LevelPanics(levels[i], threshold);
     all_panic = all_panic && state.panic[i];
   }
-  if (all_panic) DistributeByNumberOfHosts(hosts, &state.load);
+  if (all_panic) DistributeByNumberOfHosts(levels, &state.load);
   return state;
 }
 

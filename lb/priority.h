@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
+#include "absl/types/span.h"
 #include "lb/host_set.h"
 
 namespace remora::lb {
@@ -37,6 +38,19 @@ struct PriorityState {
   PriorityLoad load;
   absl::InlinedVector<bool, 4> panic;
 };
+
+// What one priority of a host set brings to the reckoning.
+struct LevelHealth {
+  uint32_t health = 0;           // h_p
+  uint32_t degraded_health = 0;  // d_p
+  uint64_t healthy_hosts = 0;
+  uint64_t degraded_hosts = 0;
+  uint64_t counted_hosts = 0;  // without excluded ones
+  uint64_t all_hosts = 0;
+};
+LevelHealth LevelOf(const HostSet& hosts, uint32_t priority);
+// Levels may come from several host sets (aggregate clusters); at least one.
+PriorityState CombineLevels(absl::Span<const LevelHealth> levels, double panic_threshold);
 
 // `panic_threshold` in percent, 0 disables panic.
 PriorityState ComputePriorities(const HostSet& hosts, double panic_threshold);

@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -36,6 +37,10 @@ struct UpstreamTransport {
   std::shared_ptr<const UpstreamTls> tls;  // kTls
   // A PROXY protocol header in front: 0 none, else its version.
   int proxy_protocol_version = 0;
+  // Version 2: which TLVs of the downstream header go along, and which are added.
+  bool pass_all_tlvs = false;
+  std::vector<uint8_t> pass_tlvs;
+  std::vector<std::pair<uint8_t, std::string>> added_tlvs;
 };
 
 // One of transport_socket_matches: used for hosts whose metadata `envoy.transport_socket_match`
@@ -78,7 +83,26 @@ struct DnsSettings {
 struct OriginalDstSettings {
   bool use_http_header = false;
   std::string http_header_name = "x-envoy-original-dst-host";
+  std::string metadata_namespace;  // dynamic metadata that holds the address; empty: none
+  std::vector<std::string> metadata_path;
   uint32_t port_override = 0;  // zero: none
+};
+
+// Where the override_host policy looks for the address to use: a header or a member of dynamic
+// metadata.
+struct OverrideHostSource {
+  std::string header;  // lower-case; empty: the metadata
+  std::string metadata_namespace;
+  std::vector<std::string> path;
+};
+
+// Weights from endpoints' load reports (client_side_weighted_round_robin).
+struct ClientSideWrrSettings {
+  absl::Duration blackout = absl::Seconds(10);     // reports of new hosts do not count
+  absl::Duration expiration = absl::Minutes(3);    // a weight without a new report; zero: never
+  absl::Duration update = absl::Seconds(1);        // how often weights are made anew
+  double error_penalty = 1.0;
+  std::vector<std::string> metrics;  // that stand for utilisation where there is no application's
 };
 
 // One CDS resource, or a cluster of the bootstrap.
@@ -107,6 +131,11 @@ struct Cluster {
 
   lb::PolicyConfig policy;
   bool lb_by_original_dst = false;  // CLUSTER_PROVIDED
+  std::vector<OverrideHostSource> override_sources;  // override_host, in order
+  // Which envoy.config.core.v3.HealthStatus an overriding host may have, bit by number: UNKNOWN,
+  // HEALTHY, DEGRADED.
+  uint32_t override_statuses = 1u << 0 | 1u << 1 | 1u << 5;
+  std::optional<ClientSideWrrSettings> client_side_wrr;
   std::optional<double>
       panic_threshold;  // as configured, percent; policy.panic_threshold is in force
   absl::Duration update_merge_window = absl::Seconds(1);

@@ -160,7 +160,12 @@ void ParseOriginalDst(const ClusterProto& proto, Cluster* out, ParseContext& con
     }
   }
   out->original_dst.port_override = config.upstream_port_override().value();
-  if (config.has_metadata_key()) context.NotHonoured("original_dst_lb_config.metadata_key");
+  if (config.has_metadata_key()) {
+    out->original_dst.metadata_namespace = config.metadata_key().key();
+    for (const auto& segment : config.metadata_key().path()) {
+      out->original_dst.metadata_path.push_back(segment.key());
+    }
+  }
 }
 
 void ParseType(const ClusterProto& proto, Cluster* out, ParseContext& context) {

@@ -5,6 +5,10 @@
 #include "xds/cluster.h"
 #include "xds/parse_context.h"
 
+namespace envoy::extensions::load_balancing_policies::subset::v3 {
+class Subset;
+}
+
 namespace remora::xds {
 
 using ClusterProto = envoy::config::cluster::v3::Cluster;
@@ -17,6 +21,12 @@ void ParseDiscovery(const ClusterProto& proto, Cluster* out, ParseContext& conte
 void CheckDiscovery(const Cluster& cluster, ParseContext& context);
 // lb_policy or load_balancing_policy, panic, localities: cluster_policy.cc.
 void ParsePolicy(const ClusterProto& proto, Cluster* out, ParseContext& context);
+// Parts of it: cluster_subset.cc. The first is null without selectors.
+std::shared_ptr<const lb::SubsetConfig> ParseSubsets(const ClusterProto::LbSubsetConfig& proto,
+                                                     ParseContext& context);
+std::shared_ptr<const lb::SubsetConfig> ParseSubsets(
+    const envoy::extensions::load_balancing_policies::subset::v3::Subset& proto,
+    ParseContext& context);
 // Health checks, outlier detection, circuit breakers: cluster_health.cc.
 void ParseHealth(const ClusterProto& proto, Cluster* out, ParseContext& context);
 // HTTP options of either spelling: cluster_http.cc.

@@ -1,10 +1,17 @@
+#include <algorithm>
+
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "envoy/extensions/load_balancing_policies/client_side_weighted_round_robin/v3/client_side_weighted_round_robin.pb.h"
 #include "envoy/extensions/load_balancing_policies/cluster_provided/v3/cluster_provided.pb.h"
 #include "envoy/extensions/load_balancing_policies/least_request/v3/least_request.pb.h"
 #include "envoy/extensions/load_balancing_policies/maglev/v3/maglev.pb.h"
+#include "envoy/extensions/load_balancing_policies/override_host/v3/override_host.pb.h"
 #include "envoy/extensions/load_balancing_policies/random/v3/random.pb.h"
 #include "envoy/extensions/load_balancing_policies/ring_hash/v3/ring_hash.pb.h"
 #include "envoy/extensions/load_balancing_policies/round_robin/v3/round_robin.pb.h"
+#include "envoy/extensions/load_balancing_policies/subset/v3/subset.pb.h"
+#include "envoy/extensions/load_balancing_policies/wrr_locality/v3/wrr_locality.pb.h"
 #include "filters/runtime.h"
 #include "lb/host_set.h"
 #include "xds/cluster_parse.h"
@@ -94,6 +101,94 @@ void Localities(const policies::common::v3::LocalityLbConfig& proto, lb::PolicyC
   }
 }
 
+using PolicyList = envoy::config::cluster::v3::LoadBalancingPolicy;
+void ParseList(const PolicyList& proto, Cluster* out, ParseContext& context);
+
+// Localities by weight, the policy inside them. Only the one that weighs by load reports may be.
+void ParseWrrLocality(const policies::wrr_locality::v3::WrrLocality& proto, Cluster* out,
+                      ParseContext& context) {
+  ParseContext::Scope scope(context, "endpoint_picking_policy");
+  ParseList(proto.endpoint_picking_policy(), out, context);
+  out->policy.locality_mode = lb::LocalityMode::kWeighted;
+  if (!out->client_side_wrr.has_value() && context.error_count() == 0) {
+    context.Error(
+        "WrrLocality LB: endpoint_picking_policy must be "
+        "ClientSideWeightedRoundRobin");
+  }
+}
+
+ClientSideWrrSettings ClientSideWrr(
+    const policies::client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin& proto) {
+  ClientSideWrrSettings out;
+  if (proto.has_blackout_period()) out.blackout = FromProto(proto.blackout_period());
+  if (proto.has_weight_expiration_period()) {
+    out.expiration = FromProto(proto.weight_expiration_period());
+  }
+  if (proto.has_weight_update_period()) {
+    out.update = std::max(FromProto(proto.weight_update_period()), absl::Milliseconds(100));
+  }
+  if (proto.has_error_utilization_penalty()) {
+    out.error_penalty = proto.error_utilization_penalty().value();
+  }
+  out.metrics.assign(proto.metric_names_for_computing_utilization().begin(),
+                     proto.metric_names_for_computing_utilization().end());
+  return out;
+}
+
+void ParseOverrideHost(const policies::override_host::v3::OverrideHost& proto, Cluster* out,
+                       ParseContext& context) {
+  for (int i = 0; i < proto.override_host_sources_size(); ++i) {
+    ParseContext::Scope scope(context, "override_host_sources", i);
+    const auto& from = proto.override_host_sources(i);
+    OverrideHostSource source;
+    source.header = absl::AsciiStrToLower(from.header());
+    if (from.has_metadata()) {
+      source.metadata_namespace = from.metadata().key();
+      for (const auto& segment : from.metadata().path()) source.path.push_back(segment.key());
+    }
+    if (source.header.empty() == source.metadata_namespace.empty()) {
+      context.Error(source.header.empty()
+                        ? "Empty override source"
+                        : "Only one override source must be set");
+    }
+    out->override_sources.push_back(std::move(source));
+  }
+  ParseContext::Scope scope(context, "fallback_policy");
+  ParseList(proto.fallback_policy(), out, context);
+}
+
+// Policies that stand before others.
+bool ParseWrapping(const Extension& config, Cluster* out, ParseContext& context) {
+  const auto is = [&](const google::protobuf::Descriptor* descriptor) {
+    return config.type_name() == descriptor->full_name();
+  };
+  if (is(policies::subset::v3::Subset::descriptor())) {
+    policies::subset::v3::Subset proto;
+    DecodeInto(config, &proto, context);
+    ParseContext::Scope scope(context, "subset_lb_policy");
+    ParseList(proto.subset_lb_policy(), out, context);
+    out->policy.subset = ParseSubsets(proto, context);
+  } else if (is(policies::wrr_locality::v3::WrrLocality::descriptor())) {
+    policies::wrr_locality::v3::WrrLocality proto;
+    DecodeInto(config, &proto, context);
+    ParseWrrLocality(proto, out, context);
+  } else if (is(policies::override_host::v3::OverrideHost::descriptor())) {
+    policies::override_host::v3::OverrideHost proto;
+    DecodeInto(config, &proto, context);
+    ParseOverrideHost(proto, out, context);
+  } else if (is(policies::client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin::
+                    descriptor())) {
+    policies::client_side_weighted_round_robin::v3::ClientSideWeightedRoundRobin proto;
+    DecodeInto(config, &proto, context);
+    out->client_side_wrr = ClientSideWrr(proto);
+    out->policy.algorithm = RoundRobin(proto);
+    out->policy.locality_mode = lb::LocalityMode::kIgnore;
+  } else {
+    return false;
+  }
+  return true;
+}
+
 // Reads one policy of load_balancing_policy; false when it is none of ours.
 bool ParseTyped(const Extension& config, Cluster* out, ParseContext& context) {
   const absl::string_view type = config.type_name();
@@ -147,18 +242,14 @@ bool ParseTyped(const Extension& config, Cluster* out, ParseContext& context) {
   } else if (is(policies::cluster_provided::v3::ClusterProvided::descriptor())) {
     out->lb_by_original_dst = true;
   } else {
-    return false;
+    return ParseWrapping(config, out, context);
   }
   return true;
 }
 
-void ParsePolicyList(const ClusterProto& proto, Cluster* out, ParseContext& context) {
-  ParseContext::Scope scope(context, "load_balancing_policy");
-  if (proto.has_lb_subset_config()) {
-    context.Error("cluster: load_balancing_policy cannot be combined with lb_subset_config");
-  }
+void ParseList(const PolicyList& proto, Cluster* out, ParseContext& context) {
   std::string names;
-  const auto& list = proto.load_balancing_policy().policies();
+  const auto& list = proto.policies();
   for (int i = 0; i < list.size(); ++i) {
     ParseContext::Scope item(context, "policies", i);
     ParseContext::Scope inner(context, "typed_extension_config");
@@ -169,6 +260,14 @@ void ParsePolicyList(const ClusterProto& proto, Cluster* out, ParseContext& cont
   }
   context.Error(absl::StrCat(
       "cluster: didn't find a registered load balancer factory with names from [", names, "]"));
+}
+
+void ParsePolicyList(const ClusterProto& proto, Cluster* out, ParseContext& context) {
+  ParseContext::Scope scope(context, "load_balancing_policy");
+  if (proto.has_lb_subset_config()) {
+    context.Error("cluster: load_balancing_policy cannot be combined with lb_subset_config");
+  }
+  ParseList(proto.load_balancing_policy(), out, context);
 }
 
 void ParseLegacy(const ClusterProto& proto, Cluster* out, ParseContext& context) {
@@ -240,7 +339,10 @@ void ParseCommon(const ClusterProto& proto, Cluster* out, ParseContext& context)
   out->ignore_new_hosts_until_first_hc = common.ignore_new_hosts_until_first_hc();
   out->close_connections_on_host_set_change = common.close_connections_on_host_set_change();
   if (common.has_override_host_status()) {
-    context.NotHonoured("common_lb_config.override_host_status");
+    out->override_statuses = 0;
+    for (const int status : common.override_host_status().statuses()) {
+      out->override_statuses |= 1u << status;
+    }
   }
 }
 
@@ -273,9 +375,7 @@ void ParsePolicy(const ClusterProto& proto, Cluster* out, ParseContext& context)
     ParsePolicyList(proto, out, context);
   } else {
     ParseLegacy(proto, out, context);
-    if (proto.lb_subset_config().subset_selectors_size() != 0) {
-      context.NotHonoured("lb_subset_config");
-    }
+    out->policy.subset = ParseSubsets(proto.lb_subset_config(), context);
   }
   CheckFit(*out, context);
   const auto policy = lb::MakePolicy(out->policy, lb::HostSet::Empty(), nullptr);

@@ -27,8 +27,19 @@ void ParseProxyProtocol(const Extension& config, UpstreamTransport* out, ParseCo
   }
   out->proxy_protocol_version =
       proto.config().version() == envoy::config::core::v3::ProxyProtocolConfig::V2 ? 2 : 1;
-  if (proto.config().has_pass_through_tlvs() || proto.config().added_tlvs_size() != 0) {
-    context.NotHonoured("config.pass_through_tlvs");
+  using PassThrough = envoy::config::core::v3::ProxyProtocolPassThroughTLVs;
+  const PassThrough& pass = proto.config().pass_through_tlvs();
+  out->pass_all_tlvs =
+      proto.config().has_pass_through_tlvs() && pass.match_type() == PassThrough::INCLUDE_ALL;
+  for (const uint32_t type : pass.tlv_type()) {
+    out->pass_tlvs.push_back(static_cast<uint8_t>(type));
+  }
+  for (const auto& tlv : proto.config().added_tlvs()) {
+    if (tlv.has_format_string()) {
+      context.NotHonoured("config.added_tlvs.format_string");
+    } else {
+      out->added_tlvs.emplace_back(static_cast<uint8_t>(tlv.type()), tlv.value());
+    }
   }
 }
 

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "xds/endpoint.h"
+#include "xds/lb_labels.h"
 
 namespace remora::xds {
 namespace {
@@ -62,6 +63,7 @@ absl::StatusOr<std::shared_ptr<const lb::HostAttributes>> Attributes(const Endpo
   const MetadataValue* canary = LbMetadata(endpoint, "canary");
   out->canary = canary != nullptr && canary->boolean() != nullptr && *canary->boolean();
   out->metadata = endpoint.metadata;
+  if (endpoint.metadata != nullptr) out->labels = LabelsFrom(*endpoint.metadata);
   absl::StatusOr<std::shared_ptr<const lb::HealthCheckTarget>> check =
       // A name's checks go to the address that it stands for.
       resolved && !endpoint.health_check_address.has_value() && endpoint.health_check_port != 0

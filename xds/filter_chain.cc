@@ -7,6 +7,7 @@
 #include "xds/durations.h"
 #include "xds/http_connection_manager.h"
 #include "xds/listener.h"
+#include "xds/network_filter.h"
 #include "xds/tcp_proxy.h"
 #include "xds/tls.h"
 #include "xds/type_registry.h"
@@ -33,7 +34,7 @@ NetworkFilter ParseFilter(const FilterProto& proto, ParseContext& context) {
     return out;
   }
   ParseContext::Scope scope(context, "typed_config");
-  Extension config = ParseExtension(out.name, proto.typed_config(), context);
+  const Extension config = ParseExtension(out.name, proto.typed_config(), context);
   if (Is<HcmProto>(config)) {
     HcmProto hcm;
     if (!DecodeInto(config, &hcm, context) && hcm.ByteSizeLong() == 0) {
@@ -47,16 +48,24 @@ NetworkFilter ParseFilter(const FilterProto& proto, ParseContext& context) {
     auto parsed = TcpProxy::Parse(tcp, context);
     if (parsed.ok()) out.tcp = *std::move(parsed);
   } else {
-    context.Error(absl::StrCat("Didn't find a registered implementation for '", out.name,
-                               "' with type URL: '", config.type_name(), "'"));
-    out.other = std::move(config);
+    bool known = false;
+    out.type = std::string(config.type_name());
+    out.settings = ParseNetworkSettings(config, &known, context);
+    if (!known) {
+      context.Error(absl::StrCat("Didn't find a registered implementation for '", out.name,
+                                 "' with type URL: '", config.type_name(), "'"));
+    }
   }
   return out;
 }
 
-bool IsTerminal(const FilterProto& proto) {
+NetworkFilterKind KindOf(const FilterProto& proto) {
   const absl::string_view type = TypeName(proto.typed_config().type_url());
-  return type == HcmProto::descriptor()->full_name() || type == TcpProto::descriptor()->full_name();
+  if (type == HcmProto::descriptor()->full_name()) {
+    return {"envoy.filters.network.http_connection_manager", true};
+  }
+  if (type == TcpProto::descriptor()->full_name()) return {"envoy.filters.network.tcp_proxy", true};
+  return NetworkFilterKindOf(type);
 }
 
 void ParseFilters(const envoy::config::listener::v3::FilterChain& proto, FilterChain* out,
@@ -64,9 +73,16 @@ void ParseFilters(const envoy::config::listener::v3::FilterChain& proto, FilterC
   for (int i = 0; i < proto.filters_size(); ++i) {
     ParseContext::Scope scope(context, "filters", i);
     out->filters.push_back(ParseFilter(proto.filters(i), context));
-    if (IsTerminal(proto.filters(i)) && i + 1 != proto.filters_size()) {
+    const NetworkFilterKind kind = KindOf(proto.filters(i));
+    const bool last = i + 1 == proto.filters_size();
+    if (kind.terminal && !last) {
       context.Error(absl::StrCat("Error: terminal filter named ", proto.filters(i).name(),
+                                 " of type ", kind.name,
                                  " must be the last filter in a network filter chain."));
+    } else if (!kind.terminal && last && !kind.name.empty()) {
+      context.Error(absl::StrCat("Error: non-terminal filter named ", proto.filters(i).name(),
+                                 " of type ", kind.name,
+                                 " is the last filter in a network filter chain."));
     }
   }
 }

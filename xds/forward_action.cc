@@ -6,6 +6,7 @@
 #include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "xds/durations.h"
 #include "xds/formatting.h"
+#include "xds/lb_labels.h"
 #include "xds/route_parse.h"
 
 namespace remora::xds {
@@ -284,6 +285,10 @@ ForwardAction ParseForward(const RouteActionProto& proto, const RouteMatch& matc
   ForwardAction out;
   ParseTarget(proto, &out, context);
   out.metadata_match = Metadata::From(proto.metadata_match());
+  out.criteria = CriteriaFrom(out.metadata_match, {});
+  for (WeightedCluster& cluster : out.weighted) {
+    cluster.criteria = CriteriaFrom(out.metadata_match, cluster.metadata_match);
+  }
   ParsePathRewrite(proto, match, &out, context);
   ParseHostRewrite(proto, &out, context);
   ParseTimeouts(proto, &out);

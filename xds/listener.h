@@ -29,14 +29,16 @@ namespace remora::xds {
 struct HttpConnectionManager;
 struct TcpProxy;
 struct DownstreamTls;
+struct NetworkSettings;
 
-// One network filter of a chain. Exactly one of the three is set; `other` goes to the filter
-// table by its type URL.
+// One network filter of a chain. Exactly one of the three is set; the settings are those of the
+// filter whose configuration has the type `type` (network_filter.h).
 struct NetworkFilter {
   std::string name;
   std::shared_ptr<const HttpConnectionManager> http;
   std::shared_ptr<const TcpProxy> tcp;
-  Extension other;
+  std::string type;  // "envoy.extensions.filters.network..."
+  std::shared_ptr<const NetworkSettings> settings;
 };
 
 struct FilterChain {

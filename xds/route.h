@@ -15,6 +15,7 @@
 #include "filters/matchers.h"
 #include "filters/metadata.h"
 #include "filters/runtime.h"
+#include "lb/criteria.h"
 #include "xds/access_log.h"
 #include "xds/extension.h"
 #include "xds/header_mutation.h"
@@ -72,6 +73,7 @@ struct WeightedCluster {
   std::string cluster_header;
   uint32_t weight = 0;
   Metadata metadata_match;
+  std::shared_ptr<const lb::Criteria> criteria;  // over the route's own; null: none
   HeaderMutations request_headers;
   HeaderMutations response_headers;
   PerFilterConfigs per_filter;
@@ -98,6 +100,7 @@ struct ForwardAction {
   bool weight_by_hash_policy = false;
   int cluster_not_found_status = 503;
   Metadata metadata_match;
+  std::shared_ptr<const lb::Criteria> criteria;  // of metadata_match; null: none
 
   // Path: at most one of these.
   std::string prefix_rewrite;

@@ -40,6 +40,24 @@ void ParseLogging(const Proto& proto, TcpProxy* out, ParseContext& context) {
     out->access_log_flush_interval = FromProto(options.access_log_flush_interval());
   }
   out->flush_access_log_on_connected |= options.flush_access_log_on_connected();
+  out->flush_access_log_on_start = options.flush_access_log_on_start();
+}
+
+void ParseConnecting(const Proto& proto, TcpProxy* out, ParseContext& context) {
+  out->connect_mode = static_cast<TcpProxy::ConnectMode>(proto.upstream_connect_mode());
+  if (proto.has_max_early_data_bytes()) out->max_early_data = proto.max_early_data_bytes().value();
+  if (out->connect_mode != TcpProxy::ConnectMode::kImmediate && !out->max_early_data) {
+    context.Error("max_early_data_bytes must be set when upstream_connect_mode is not IMMEDIATE");
+  }
+  if (proto.has_max_connect_attempts()) {
+    out->max_connect_attempts = proto.max_connect_attempts().value();
+  }
+  if (proto.has_backoff_options()) {
+    out->connect_backoff_base = FromProto(proto.backoff_options().base_interval());
+    out->connect_backoff_max = proto.backoff_options().has_max_interval()
+                                   ? FromProto(proto.backoff_options().max_interval())
+                                   : 10 * out->connect_backoff_base;
+  }
 }
 
 void WarnOfTheRest(const Proto& proto, ParseContext& context) {
@@ -50,9 +68,12 @@ void WarnOfTheRest(const Proto& proto, ParseContext& context) {
   if (proto.proxy_protocol_tlvs_size() != 0) {
     context.NotHonoured("proxy_protocol_tlvs");
   }
-  if (proto.upstream_connect_mode() != 0) {
-    context.NotHonoured("upstream_connect_mode");
+  if (proto.proxy_protocol_tlv_merge_policy() != 0) {
+    context.NotHonoured("proxy_protocol_tlv_merge_policy");
   }
+  if (proto.has_downstream_idle_timeout()) context.NotHonoured("downstream_idle_timeout");
+  if (proto.has_upstream_idle_timeout()) context.NotHonoured("upstream_idle_timeout");
+  if (proto.has_check_drain_close()) context.NotHonoured("check_drain_close");
 }
 
 }  // namespace
@@ -76,15 +97,7 @@ absl::StatusOr<std::shared_ptr<const TcpProxy>> TcpProxy::Parse(const Proto& pro
   if (proto.has_idle_timeout()) {
     out->idle_timeout = FromProto(proto.idle_timeout());
   }
-  if (proto.has_max_connect_attempts()) {
-    out->max_connect_attempts = proto.max_connect_attempts().value();
-  }
-  if (proto.has_backoff_options()) {
-    out->connect_backoff_base = FromProto(proto.backoff_options().base_interval());
-    out->connect_backoff_max = proto.backoff_options().has_max_interval()
-                                   ? FromProto(proto.backoff_options().max_interval())
-                                   : 10 * out->connect_backoff_base;
-  }
+  ParseConnecting(proto, out.get(), context);
   out->max_connection_duration = FromProto(proto.max_downstream_connection_duration());
   out->max_connection_duration_jitter_percent =
       proto.max_downstream_connection_duration_jitter_percentage().value();

@@ -42,6 +42,12 @@ struct TcpProxy {
   std::vector<AccessLog> access_logs;
   absl::Duration access_log_flush_interval;  // zero: only at the end
   bool flush_access_log_on_connected = false;
+  bool flush_access_log_on_start = false;
+  // When the upstream connection is opened.
+  enum class ConnectMode { kImmediate, kOnDownstreamData, kOnDownstreamTls };
+  ConnectMode connect_mode = ConnectMode::kImmediate;
+  // Bytes that are read before there is an upstream connection; absent: none.
+  std::optional<uint32_t> max_early_data;
 
   // The cluster for one connection. `random` is any 64-bit number.
   absl::string_view ChooseCluster(uint64_t random) const;

@@ -12,6 +12,7 @@
 #include "filters/api/arena.h"
 #include "filters/api/body.h"
 #include "filters/api/headers.h"
+#include "filters/api/side_call.h"
 #include "filters/api/stream_info.h"
 
 namespace remora {
@@ -44,6 +45,20 @@ struct LocalReply {
 };
 
 class Runtime;
+struct Metadata;
+
+// What a filter counts for the cluster that the request goes to ("cluster.NAME.ext_authz.ok").
+enum class ClusterCount : uint8_t {
+  kExtAuthzOk,
+  kExtAuthzDenied,
+  kExtAuthzError,
+  kExtAuthzDisabled,
+  kExtAuthzFailureModeAllowed,
+  kRateLimitOk,
+  kRateLimitError,
+  kRateLimitOverLimit,
+  kRateLimitFailureModeAllowed,
+};
 
 // One number of a filter's statistics; its prefix comes from FilterFactory::stat_prefix().
 struct FilterStat {
@@ -70,6 +85,13 @@ class FilterContext {
   virtual const Runtime* runtime() const = 0;
   // Adds to one of the numbers that the filter's factory declares.
   virtual void Count(uint32_t stat, int64_t amount = 1) = 0;
+  // As above, below the chosen route's cluster; nothing without one.
+  virtual void CountForCluster(ClusterCount what) = 0;
+  // Counts a reply of the filter's own among the answers of the chosen route's cluster.
+  virtual void ChargeCluster(int http_status) = 0;
+
+  // What filters note for routes, policies and logs; read as StreamInfo::dynamic_metadata.
+  virtual Metadata& dynamic_metadata() = 0;
 
   // The per-route configuration of this filter (typed_per_filter_config) as its type's parse_route
   // made it; the most specific level. Null when there is none.
@@ -82,6 +104,10 @@ class FilterContext {
   virtual absl::string_view local_cluster_name() const = 0;
   // The whole server's health as /healthcheck/fail sets it.
   virtual bool server_failing() const = 0;
+
+  // Start a call to a cluster; never null. See side_call.h.
+  virtual std::unique_ptr<SideCall> CallHttp(const HttpCall& call, HttpCallDone done) = 0;
+  virtual std::unique_ptr<SideCall> CallGrpc(const GrpcCall& call, GrpcCallDone done) = 0;
 
   // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again
   // moves it.

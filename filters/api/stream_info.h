@@ -12,6 +12,7 @@
 namespace remora {
 
 class Headers;
+struct FilterState;
 struct Metadata;
 
 enum class Protocol : uint8_t { kNone, kHttp10, kHttp11, kHttp2 };
@@ -55,6 +56,7 @@ struct ConnectionInfo {
   Address remote;
   // Where the client meant to go (original destination restored) or the socket's own address.
   Address local;
+  bool local_restored = false;  // a listener filter put it there
   absl::string_view
       requested_server_name;  // of the ClientHello, known through tls_inspector or TLS
   absl::string_view filter_chain_name;
@@ -135,6 +137,7 @@ struct StreamInfo {
   // What filters noted (dynamic metadata), and what configuration says of the parts chosen; null
   // when there is none.
   const Metadata* dynamic_metadata = nullptr;
+  const FilterState* filter_state = nullptr;
   const Metadata* route_metadata = nullptr;
   const Metadata* cluster_metadata = nullptr;
   const Metadata* upstream_metadata = nullptr;

@@ -67,6 +67,12 @@ std::shared_ptr<const ClusterMap> ClusterSet::Map() {
   return map_;
 }
 
+void ClusterSet::LocalHostsChanged() {
+  for (const auto& [name, cluster] : clusters_) {
+    if (cluster != nullptr && name != world_->local_cluster) cluster->RefreshLocal();
+  }
+}
+
 bool ClusterSet::settled() const {
   return std::all_of(clusters_.begin(), clusters_.end(),
                      [](const auto& entry) { return entry.second->settled(); });

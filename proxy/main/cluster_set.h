@@ -27,6 +27,8 @@ class ClusterSet {
   // A cluster has a new state: Map() makes a new object.
   void MarkChanged() { map_ = nullptr; }
 
+  // The local cluster has other hosts: whoever looks at zones is told.
+  void LocalHostsChanged();
   // Names are resolved and hosts were checked once.
   bool settled() const;
   LiveCluster* Find(const std::string& name);

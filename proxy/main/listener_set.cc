@@ -31,7 +31,9 @@ ListenerSet::ListenerSet(ListenerInput base, std::function<void(const std::strin
     : base_(std::move(base)),
       log_(std::move(log)),
       cells_(
-          base_.stats->main_slab()->Cells(*base_.stats->Register("listener_manager.", kSchema))) {}
+          base_.stats->main_slab()->Cells(*base_.stats->Register("listener_manager.", kSchema))) {
+  base_.buckets = &buckets_;
+}
 
 void ListenerSet::Count(ManagerStat stat) {
   StatCell& cell = cells_[static_cast<size_t>(stat)];

@@ -9,6 +9,7 @@
 
 #include "absl/status/status.h"
 #include "proxy/main/served_listener.h"
+#include "proxy/stream/token_buckets.h"
 #include "xds/snapshot.h"
 
 namespace remora::proxy {
@@ -53,6 +54,7 @@ class ListenerSet {
   };
   void Count(ManagerStat stat);
 
+  TokenBuckets buckets_;
   ListenerInput base_;
   std::function<void(const std::string&)> log_;
   StatCell* cells_;

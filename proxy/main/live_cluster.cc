@@ -111,7 +111,62 @@ bool LiveCluster::KeepsRemoved(const lb::Host& host) const {
          !host.state().HasFlag(lb::kFailedActiveHc);
 }
 
+void LiveCluster::OnNewHost(const std::shared_ptr<lb::Host>& host) {
+  if (resource_.config->type != xds::Cluster::Type::kOriginalDst) return;
+  xds::KnownHost& known = hosts_[host->address_string()];
+  if (known.host != nullptr) return;
+  known.host = host;
+  auto attributes = std::make_shared<lb::HostAttributes>();
+  attributes->hostname = absl::StrCat(resource_.config->name, host->address_string());
+  known.attributes = std::move(attributes);
+  RebuildDestinations();
+}
+
+void LiveCluster::SweepDestinations() {
+  bool changed = false;
+  for (auto it = hosts_.begin(); it != hosts_.end();) {
+    lb::HostState& state = it->second.host->state();
+    const bool used = state.used.exchange(false, std::memory_order_relaxed) ||
+                      state.rq_active.load(std::memory_order_relaxed) != 0;
+    if (used) {
+      ++it;
+      continue;
+    }
+    hosts_.erase(it++);
+    changed = true;
+  }
+  if (changed) RebuildDestinations();
+  cleanup_timer_->Start(absl::ToInt64Nanoseconds(resource_.config->cleanup_interval));
+}
+
+// Hosts that requests made, in no order: nothing picks among them.
+void LiveCluster::RebuildDestinations() {
+  lb::HostTable::Builder builder({});
+  std::vector<std::shared_ptr<lb::Host>> all;
+  for (const auto& [address, known] : hosts_) {
+    builder.Add(known.host, known.weight, 0, lb::Locality(), known.attributes);
+    all.push_back(known.host);
+  }
+  table_ = builder.Build();
+  rebuilding_ = true;
+  for (const auto& monitor : monitors_) monitor->SetHosts(*table_, current_ != nullptr);
+  if (outlier_ != nullptr) outlier_->SetHosts(all);
+  rebuilding_ = false;
+  if (!cleanup_timer_.has_value()) {
+    cleanup_timer_.emplace(
+        &world_->loop->timers(),
+        [](void* self) { static_cast<LiveCluster*>(self)->SweepDestinations(); }, this);
+    cleanup_timer_->Start(absl::ToInt64Nanoseconds(resource_.config->cleanup_interval));
+  }
+  RebuildSet();
+}
+
+void LiveCluster::RefreshLocal() {
+  if (resource_.config->policy.locality_mode == lb::LocalityMode::kZoneAware) RebuildSet();
+}
+
 void LiveCluster::RebuildHosts() {
+  if (resource_.config->type == xds::Cluster::Type::kOriginalDst) return RebuildDestinations();
   const std::shared_ptr<const xds::ClusterLoadAssignment> assignment = AssignmentOf(resource_);
   static const xds::ClusterLoadAssignment kNone;
   xds::HostUpdateOptions options;
@@ -145,6 +200,12 @@ void LiveCluster::RebuildSet() {
   ClusterInput input;
   input.config = resource_.config;
   input.hosts = lb::HostSet::Make(table_);
+  const bool is_local =
+      !world_->local_cluster.empty() && world_->local_cluster == resource_.config->name;
+  if (world_->local_hosts && !is_local &&
+      resource_.config->policy.locality_mode == lb::LocalityMode::kZoneAware) {
+    input.local_hosts = world_->local_hosts();
+  }
   input.tls = [this](const xds::UpstreamTls& tls) {
     return world_->tls(tls, absl::StrCat("cluster.", resource_.config->stat_name(), "."));
   };
@@ -163,6 +224,8 @@ void LiveCluster::RebuildSet() {
   const std::shared_ptr<const Cluster> previous = std::exchange(current_, *std::move(built));
   if (!stats_) stats_ = world_->stats->MainScope<ClusterStat>(current_->shared->stats);
   PublishMembership(*current_, previous.get(), *world_->stats);
+  PublishFigures(*current_, previous.get(), world_->threads, *world_->stats);
+  if (is_local && world_->on_local_hosts) world_->on_local_hosts();
   world_->on_change();
 }
 

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "health/outlier.h"
 #include "proxy/base/loop.h"
 #include "proxy/base/stats.h"
+#include "proxy/base/timer.h"
 #include "proxy/main/dns.h"
 #include "proxy/main/dns_endpoints.h"
 #include "proxy/main/health_log.h"
@@ -27,6 +29,11 @@ struct ClusterWorld {
   StatStore* stats = nullptr;
   HealthLog* log = nullptr;
   lb::Locality local;
+  // Bootstrap's local cluster, by which zones are judged; empty: none.
+  std::string local_cluster;
+  std::function<std::shared_ptr<const lb::HostSet>()> local_hosts;
+  std::function<void()> on_local_hosts;
+  uint32_t threads = 1;  // workers and main
   std::string outlier_log_path;
   uint64_t seed = 0;
   std::function<DnsResolver*(const xds::DnsSettings&)> dns;
@@ -57,6 +64,10 @@ class LiveCluster {
   void RefreshTls();
   void OnSuspicion(const std::shared_ptr<lb::Host>& host, health::Suspicion suspicion);
   void OnImmediateFail(const std::shared_ptr<lb::Host>& host);
+  // A worker made a host for a request (original destination).
+  void OnNewHost(const std::shared_ptr<lb::Host>& host);
+  // The hosts of the local cluster are others now.
+  void RefreshLocal();
 
   // Null until the first state could be built.
   const std::shared_ptr<const Cluster>& current() const { return current_; }
@@ -71,6 +82,8 @@ class LiveCluster {
   void StartDns();
   void StartMonitors();
   void RebuildHosts();
+  void RebuildDestinations();
+  void SweepDestinations();
   void RebuildSet();
   bool KeepsRemoved(const lb::Host& host) const;
   uint64_t NextSeed() { return world_->seed + ++seeds_; }
@@ -84,6 +97,7 @@ class LiveCluster {
   std::unique_ptr<DnsEndpoints> dns_;
   std::vector<std::unique_ptr<HealthMonitor>> monitors_;
   std::unique_ptr<OutlierMonitor> outlier_;
+  std::optional<Timer> cleanup_timer_;  // of original destinations
   uint64_t seeds_ = 0;
   bool rebuilding_ = false;
 };

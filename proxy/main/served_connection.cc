@@ -8,17 +8,22 @@ namespace remora::proxy {
 
 ServedConnection::ServedConnection(WorkerListener* listener,
                                    std::shared_ptr<const ServedListener> config,
-                                   std::unique_ptr<Connection> connection)
+                                   std::unique_ptr<Connection> connection, bool may_hand_off)
     : listener_(listener),
       config_(std::move(config)),
       connection_(std::move(connection)),
       filter_timer_(
           &listener->world().loop->timers(),
-          [](void* self) { static_cast<ServedConnection*>(self)->OnFilterTimeout(); }, this),
+          [](void* self) {
+            auto* served = static_cast<ServedConnection*>(self);
+            served->chain_ == nullptr ? served->OnFilterTimeout() : served->OnTransportTimeout();
+          },
+          this),
       drain_timer_(
           &listener->world().loop->timers(),
           [](void* self) { static_cast<ServedConnection*>(self)->Close(); }, this),
-      start_ns_(listener->world().loop->now_ns()) {}
+      start_ns_(listener->world().loop->now_ns()),
+      may_hand_off_(may_hand_off) {}
 
 ServedConnection::~ServedConnection() = default;
 
@@ -29,7 +34,8 @@ void ServedConnection::Start() {
   }
   listener_->stats().Add(ListenerStat::kPreCxActive);
   pre_counted_ = true;
-  filters_ = std::make_unique<ListenerFilterRun>(config_->config->listener_filters);
+  filters_ = std::make_unique<ListenerFilterRun>(
+      config_->config->listener_filters, &config_->filter_stats, listener_->world().stats);
   const absl::Duration timeout = config_->config->listener_filters_timeout;
   if (timeout > absl::ZeroDuration()) filter_timer_.Start(absl::ToInt64Nanoseconds(timeout));
   connection_->Start(this);
@@ -38,12 +44,16 @@ void ServedConnection::Start() {
 }
 
 void ServedConnection::OnData(bool eof) {
+  // Network filters took what they wanted; a client that ended has nothing more to hear.
+  if (chain_ != nullptr) {
+    if (eof && http_ == nullptr && tcp_ == nullptr) connection_->CloseAfterFlush(0);
+    return;
+  }
   switch (filters_->OnData(*connection_)) {
     case ListenerFilterRun::Result::kDone:
       ChooseChain();
       return;
     case ListenerFilterRun::Result::kReject:
-      listener_->stats().Add(ListenerStat::kListenerFilterError);
       Reject();
       return;
     case ListenerFilterRun::Result::kNeedMore:
@@ -64,17 +74,28 @@ void ServedConnection::OnFilterTimeout() {
 }
 
 void ServedConnection::OnClosed(CloseKind /*kind*/, bool /*reset*/) {
-  if (!ended_) listener_->stats().Add(ListenerStat::kListenerFilterRemoteClose);
-  End();
+  if (ended_) return;
+  if (chain_ == nullptr) listener_->stats().Add(ListenerStat::kListenerFilterRemoteClose);
+  // A session that never began is ended, and logged, like any other.
+  if (tcp_ != nullptr) {
+    tcp_->Close();
+  } else {
+    End();
+  }
+}
+
+void ServedConnection::OnTransportTimeout() {
+  Connection& served = connection();
+  if (served.closed() || served.info().handshake_done_ns != 0) return;
+  listener_->stats().Add(ListenerStat::kCxTransportSocketConnectTimeout);
+  served.info().termination_details = "transport socket timeout was reached";
+  served.info().local_close_reason = "transport_socket_timeout";
+  served.Close();
 }
 
 void ServedConnection::Reject() {
-  connection_->SetEvents(this);
-  if (!connection_->closed()) {
-    ended_ = true;
-    connection_->Close();
-    ended_ = false;
-  }
+  connection_->SetEvents(nullptr);
+  connection_->Close();
   End();
 }
 
@@ -83,8 +104,23 @@ void ServedConnection::EndFilterPhase() {
   if (std::exchange(pre_counted_, false)) listener_->stats().Sub(ListenerStat::kPreCxActive);
 }
 
+bool ServedConnection::HandOff() {
+  if (!may_hand_off_ || filters_ == nullptr || !config_->config->use_original_dst ||
+      !filters_->destination_restored()) {
+    return false;
+  }
+  WorkerListener* meant = listener_->world().find_listener(connection_->info().local);
+  if (meant == nullptr || meant == listener_) return false;
+  // Known to this listener's filters only, and kept by them.
+  connection_->info().requested_server_name = {};
+  meant->Take(std::move(connection_));
+  End();
+  return true;
+}
+
 void ServedConnection::ChooseChain() {
   EndFilterPhase();
+  if (HandOff()) return;
   const ConnectionInfo& info = connection_->info();
   xds::ConnectionFacts facts;
   facts.destination = info.local;
@@ -101,6 +137,8 @@ void ServedConnection::ChooseChain() {
   const auto found = chosen == nullptr ? config_->chains.end() : config_->chains.find(chosen);
   if (found == config_->chains.end()) {
     listener_->stats().Add(ListenerStat::kNoFilterChainMatch);
+    this->info().flags.Add(ResponseFlag::kNoRouteFound);
+    this->info().response_code_details = "filter_chain_not_found";
     Reject();
     return;
   }
@@ -121,14 +159,70 @@ void ServedConnection::Dispatch() {
     }
     connection_->SetTransport(MakeServerTls(chain_->tls, *world.stats));
   }
+  if (chain_->http == nullptr && chain_->tcp == nullptr && chain_->network.empty()) {
+    info.local_close_reason = "no_filters";
+    Reject();
+    return;
+  }
+  MakeServer();
+  const absl::Duration timeout = chain_->config->transport_connect_timeout;
+  if (chain_->wants_tls && timeout > absl::ZeroDuration()) {
+    filter_timer_.Start(absl::ToInt64Nanoseconds(timeout));
+  }
+  if (!chain_->network.empty()) {
+    network_ = std::make_unique<NetworkChain>(world.http, &connection(), &this->info(),
+                                              chain_->network);
+    if (!network_->Begin()) {
+      // A filter closed it or will; the peer may also leave first.
+      if (connection().closed()) {
+        OnClosed(CloseKind::kLocal, false);
+      } else {
+        connection().Start(this);
+      }
+      return;
+    }
+  }
+  BeginServing();
+}
+
+// What ends the chain. It counts the connection from here on, whatever the filters will say.
+void ServedConnection::MakeServer() {
+  const ListenerWorld& world = listener_->world();
   if (chain_->http != nullptr) {
     http_ = std::make_unique<HttpConnection>(world.http, chain_->http, std::move(connection_),
                                              static_cast<HttpConnectionOwner*>(this));
+  } else if (chain_->tcp != nullptr) {
+    tcp_ = TcpSession::Make(std::move(connection_), chain_->tcp, &world.http->view(), this);
+  }
+}
+
+void ServedConnection::BeginServing() {
+  serving_ = true;
+  if (http_ != nullptr) {
     http_->Start(false);
     if (drain_.active) http_->StartDrain();
-    return;
+  } else if (tcp_ != nullptr) {
+    tcp_->Begin(network_ == nullptr ? nullptr : &network_->state());
+  } else {
+    connection_->Start(this);
   }
-  tcp_ = TcpSession::Start(std::move(connection_), false, chain_->tcp, &world.http->view(), this);
+}
+
+Connection& ServedConnection::connection() {
+  if (http_ != nullptr) return http_->connection();
+  return tcp_ != nullptr ? tcp_->downstream() : *connection_;
+}
+
+StreamInfo& ServedConnection::info() {
+  if (tcp_ != nullptr) return tcp_->info();
+  if (own_info_ == nullptr) {
+    own_info_ = std::make_unique<StreamInfo>();
+    own_info_->downstream = &connection().info();
+    own_info_->remote = connection().info().remote;
+    own_info_->timing.start_ns = start_ns_;
+    own_info_->timing.start_system_ns = listener_->world().loop->system_now_ns();
+  }
+  return *own_info_;
 }
 
 bool ServedConnection::ShouldDrain() {
@@ -147,7 +241,7 @@ void ServedConnection::StartDrain(const Drain& drain) {
   if (drain_.active) return;
   drain_ = drain;
   drain_timer_.Start(drain.duration_ns);
-  if (http_ != nullptr) http_->StartDrain();
+  if (http_ != nullptr && serving_) http_->StartDrain();
 }
 
 void ServedConnection::AnnounceDrain() {
@@ -157,7 +251,9 @@ void ServedConnection::AnnounceDrain() {
 
 void ServedConnection::Close() {
   if (ended_) return;
-  if (http_ != nullptr) {
+  if (!serving_ && chain_ != nullptr) {
+    connection().Close();
+  } else if (http_ != nullptr) {
     http_->Close();
   } else if (tcp_ != nullptr) {
     tcp_->Close();
@@ -171,22 +267,34 @@ size_t ServedConnection::open_exchanges() const {
   return tcp_ != nullptr ? 1 : 0;
 }
 
-void ServedConnection::OnHttpConnectionEnded(HttpConnection* /*connection*/) {
-  listener_->world().loop->graveyard().Bury(std::move(http_));
-  End();
-}
+void ServedConnection::OnHttpConnectionEnded(HttpConnection* /*connection*/) { End(); }
 
-void ServedConnection::OnTcpLog(TcpSession& session, const StreamInfo& info) {
+void ServedConnection::OnTcpLog(TcpSession& /*session*/, const StreamInfo& info,
+                                LogMoment moment) {
   const ListenerWorld& world = listener_->world();
-  const LogMoment moment =
-      session.info().timing.end_ns != 0 ? LogMoment::kTcpConnectionEnd : LogMoment::kTcpPeriodic;
   chain_->tcp_log.Log(info, moment, world.http->runtime(), world.http->random(),
                       world.http->logs());
 }
 
-void ServedConnection::OnTcpSessionEnd(TcpSession& /*session*/) {
-  listener_->world().loop->graveyard().Bury(std::move(tcp_));
-  End();
+void ServedConnection::OnTcpSessionEnd(TcpSession& /*session*/) { End(); }
+
+// The listener's own log: one line for each connection.
+void ServedConnection::LogConnection() {
+  if (config_->access_log.empty()) return;
+  const ListenerWorld& world = listener_->world();
+  StreamInfo& info = this->info();
+  info.timing.end_ns = world.loop->now_ns();
+  if (http_ != nullptr) {
+    info.protocol = http_->protocol();
+    if (http_->broken()) {
+      info.flags.Add(ResponseFlag::kDownstreamProtocolError);
+      info.protocol = Protocol::kNone;
+    }
+    info.bytes_received = http_->connection().plain_read();
+    info.bytes_sent = http_->connection().plain_written();
+  }
+  config_->access_log.Log(info, LogMoment::kConnectionEnd, world.http->runtime(),
+                          world.http->random(), world.http->logs());
 }
 
 void ServedConnection::End() {
@@ -195,9 +303,15 @@ void ServedConnection::End() {
   EndFilterPhase();
   drain_timer_.Stop();
   Loop* loop = listener_->world().loop;
-  listener_->stats().Record(ListenerStat::kCxLengthMs, (loop->now_ns() - start_ns_) / 1000000);
+  // One that was handed off goes on elsewhere.
+  if (http_ != nullptr || tcp_ != nullptr || connection_ != nullptr) LogConnection();
+  if (chain_ != nullptr) {
+    listener_->stats().Record(ListenerStat::kCxLengthMs, (loop->now_ns() - start_ns_) / 1000000);
+  }
   listener_->Forget(this);
-  if (connection_ != nullptr) loop->graveyard().Bury(std::move(connection_));
+  loop->graveyard().Bury(std::move(http_));
+  loop->graveyard().Bury(std::move(tcp_));
+  loop->graveyard().Bury(std::move(connection_));
   loop->graveyard().Bury(std::unique_ptr<ServedConnection>(this));
 }
 

@@ -70,8 +70,9 @@ absl::Status BindAll(const ListenerInput& input, ServedListener* out) {
   return absl::OkStatus();
 }
 
-// Builds what ends the chain: an HTTP connection manager or a TCP proxy.
-absl::Status BuildTerminal(const ListenerInput& input, const std::string& prefix,
+// Builds the network filters and what ends the chain: an HTTP connection manager, a TCP proxy, or
+// the last of the filters.
+absl::Status BuildFilters(const ListenerInput& input, const std::string& prefix,
                            ServedChain* chain) {
   const xds::FilterChain& config = *chain->config;
   for (const xds::NetworkFilter& filter : config.filters) {
@@ -98,8 +99,10 @@ absl::Status BuildTerminal(const ListenerInput& input, const std::string& prefix
       if (!log.ok()) return log.status();
       chain->tcp_log = *std::move(log);
     } else {
-      return absl::InvalidArgumentError(
-          absl::StrCat("network filter ", filter.other.type_url, " is not supported"));
+      absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> factory =
+          MakeNetworkFactory(filter, {input.stats, input.buckets});
+      if (!factory.ok()) return factory.status();
+      chain->network.push_back(*std::move(factory));
     }
   }
   return absl::OkStatus();
@@ -110,7 +113,7 @@ absl::StatusOr<std::shared_ptr<const ServedChain>> BuildChain(
     const std::shared_ptr<const xds::FilterChain>& config) {
   auto chain = std::make_shared<ServedChain>();
   chain->config = config;
-  absl::Status status = BuildTerminal(input, prefix, chain.get());
+  absl::Status status = BuildFilters(input, prefix, chain.get());
   if (!status.ok()) return status;
   if (config->tls != nullptr) {
     chain->wants_tls = true;
@@ -155,6 +158,16 @@ absl::Status AddChain(const ListenerInput& input, const std::string& prefix,
 
 }  // namespace
 
+bool ConnectionBudget::MayOpen(const Runtime* runtime) const {
+  uint64_t most = UINT64_MAX;
+  if (limit) {
+    most = *limit;
+  } else if (runtime != nullptr) {
+    most = runtime->Integer("overload.global_downstream_max_connections", UINT64_MAX);
+  }
+  return open.load(std::memory_order_relaxed) < most;
+}
+
 std::string ListenerStatName(const xds::Listener& config) {
   if (!config.stat_prefix.empty()) return config.stat_prefix;
   return absl::StrReplaceAll(config.address.ToString(), {{":", "_"}});
@@ -177,6 +190,12 @@ absl::StatusOr<std::shared_ptr<const ServedListener>> BuildListener(const Listen
                             input.previous->sockets == listener->sockets &&
                             input.previous->config->socket_key == input.config->socket_key;
   listener->id = same_sockets ? input.previous->id : next_listener_id++;
+  listener->open = same_sockets ? input.previous->open : std::make_shared<std::atomic<uint64_t>>(0);
+  listener->limit_key =
+      absl::StrCat("envoy.resource_limits.listener.", input.config->name, ".connection_limit");
+  listener->process =
+      input.process != nullptr ? input.process : std::make_shared<ConnectionBudget>(std::nullopt);
+  listener->filter_stats = RegisterListenerFilterStats(input.config->listener_filters, *input.stats);
   listener->stats = input.stats->Register(prefix, ListenerStatSchema());
   for (size_t i = 0; i < input.workers; ++i) {
     listener->worker_stats.push_back(

@@ -1,9 +1,11 @@
 #ifndef REMORA_PROXY_MAIN_SERVED_LISTENER_H_
 #define REMORA_PROXY_MAIN_SERVED_LISTENER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,20 +13,37 @@
 #include "absl/status/statusor.h"
 #include "proxy/base/stats.h"
 #include "proxy/net/listen_sockets.h"
+#include "proxy/net/listener_filters.h"
 #include "proxy/stream/access_log.h"
 #include "proxy/stream/http_service.h"
 #include "proxy/stream/log_file.h"
+#include "proxy/stream/network_filter.h"
 #include "proxy/stream/tcp_proxy.h"
 #include "xds/listener.h"
 
 namespace remora::proxy {
 
 class ServerTlsContext;
+class TokenBuckets;
+
+// Downstream connections of the process, and how many there may be.
+//
+// Threads: any.
+struct ConnectionBudget {
+  explicit ConnectionBudget(std::optional<uint64_t> most) : limit(most) {}
+  // By the overload manager's limit; without one, by runtime (which may be null).
+  bool MayOpen(const Runtime* runtime) const;
+
+  std::atomic<uint64_t> open{0};
+  const std::optional<uint64_t> limit;
+};
 
 // A filter chain with what main derived from it.
 struct ServedChain {
   std::shared_ptr<const xds::FilterChain> config;
-  // Exactly one of the two.
+  // In order; the last of them serves the connection where neither of the next two is set.
+  NetworkFactories network;
+  // One of the two at most.
   std::shared_ptr<const HttpService> http;
   std::shared_ptr<const TcpProxySettings> tcp;
   AccessLog tcp_log;
@@ -43,6 +62,11 @@ struct ServedListener {
   std::vector<std::shared_ptr<ListenGroup>> sockets;  // empty when it does not bind
   absl::flat_hash_map<const xds::FilterChain*, std::shared_ptr<const ServedChain>> chains;
   AccessLog access_log;
+  ListenerFilterStats filter_stats;
+  // Connections of the listener on all workers, and the runtime key that limits them.
+  std::shared_ptr<std::atomic<uint64_t>> open;
+  std::string limit_key;
+  std::shared_ptr<ConnectionBudget> process;
   const StatBlock* stats = nullptr;            // ListenerStat
   std::vector<const StatBlock*> worker_stats;  // ListenerWorkerStat, by worker
 
@@ -57,6 +81,8 @@ struct ListenerInput {
   size_t workers = 1;
   StatStore* stats = nullptr;
   LogFiles* logs = nullptr;
+  TokenBuckets* buckets = nullptr;            // of network filters that share them
+  std::shared_ptr<ConnectionBudget> process;  // null: no limit
   ListenSockets* sockets = nullptr;  // null: validate only, bind nothing
   Address host_address;
   std::string node_id;

@@ -85,6 +85,11 @@ void Server::BuildWorld() {
                         health::Suspicion suspicion) {
     if (LiveCluster* live = clusters_->Find(cluster)) live->OnSuspicion(host, suspicion);
   };
+  mail.new_host = [this](const std::string& cluster, std::shared_ptr<lb::Host> host) {
+    mailbox_.Send([this, cluster, host = std::move(host)] {
+      if (LiveCluster* live = clusters_->Find(cluster)) live->OnNewHost(host);
+    });
+  };
   view_ = std::make_unique<WorkerView>(&loop_, stats_.main_slab(), RandomSeed(), std::move(mail));
   http_ = std::make_unique<HttpWorker>(view_.get(), logs_.get());
   http_->set_runtime(runtime_);
@@ -92,6 +97,18 @@ void Server::BuildWorld() {
   cluster_world_.stats = &stats_;
   cluster_world_.log = &health_log_;
   cluster_world_.local = bootstrap_->node.locality;
+  cluster_world_.local_cluster = bootstrap_->local_cluster_name;
+  cluster_world_.local_hosts = [this]() -> std::shared_ptr<const lb::HostSet> {
+    const LiveCluster* local = clusters_ == nullptr || cluster_world_.local_cluster.empty()
+                                   ? nullptr
+                                   : clusters_->Find(cluster_world_.local_cluster);
+    if (local == nullptr || local->current() == nullptr) return nullptr;
+    return local->current()->hosts;
+  };
+  cluster_world_.on_local_hosts = [this] {
+    if (clusters_ != nullptr) clusters_->LocalHostsChanged();
+  };
+  cluster_world_.threads = options_.concurrency + 1;
   cluster_world_.outlier_log_path = bootstrap_->outlier_event_log;
   cluster_world_.seed = RandomSeed();
   cluster_world_.dns = [this](const xds::DnsSettings& settings) -> DnsResolver* {
@@ -151,6 +168,11 @@ void Server::BuildWorkers() {
         if (LiveCluster* live = clusters_->Find(cluster)) live->OnImmediateFail(host);
       });
     };
+    input.mail.new_host = [this](const std::string& cluster, std::shared_ptr<lb::Host> host) {
+      mailbox_.Send([this, cluster, host = std::move(host)] {
+        if (LiveCluster* live = clusters_->Find(cluster)) live->OnNewHost(host);
+      });
+    };
     input.retired = [this](std::shared_ptr<const Published> published) {
       mailbox_.Send([published = std::move(published)] {});
     };
@@ -173,6 +195,7 @@ absl::Status Server::Initialize(bool validate_only) {
   base.sockets = validate_only ? nullptr : sockets_.get();
   base.host_address = HostAddress();
   base.node_id = bootstrap_->node.id;
+  base.process = std::make_shared<ConnectionBudget>(bootstrap_->overload_max_connections);
   base.service_cluster = bootstrap_->node.cluster;
   base.tls = [this](const xds::DownstreamTls& tls, const std::string& prefix) {
     return tls_->ForServer(tls, prefix);

@@ -18,7 +18,13 @@ Worker::Worker(WorkerInput input)
       // Ids are unique in the process: the upper bits are the worker's.
       next_connection_id_((static_cast<uint64_t>(input_.index) << 48) + 1) {
   if (input_.index == 0) next_connection_id_ = 0;
-  world_ = {&loop_, http_.get(), input_.stats, input_.index, &next_connection_id_, &server_drain_};
+  world_ = {&loop_,
+            http_.get(),
+            input_.stats,
+            input_.index,
+            &next_connection_id_,
+            &server_drain_,
+            [this](const Address& address) { return FindListener(listeners_, address); }};
 }
 
 Worker::~Worker() { Join(); }

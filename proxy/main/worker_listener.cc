@@ -1,5 +1,7 @@
 #include "proxy/main/worker_listener.h"
 
+#include <unistd.h>
+
 #include <utility>
 
 #include "proxy/main/served_connection.h"
@@ -26,7 +28,25 @@ void WorkerListener::StartAccepting() {
   }
 }
 
+bool WorkerListener::MayAccept() {
+  const Runtime* runtime = world_->http->runtime();
+  if (!listener_->config->ignore_global_connection_limit &&
+      !listener_->process->MayOpen(runtime)) {
+    stats_.Add(ListenerStat::kGlobalCxOverflow);
+    return false;
+  }
+  if (runtime == nullptr) return true;
+  const uint64_t most = runtime->Integer(listener_->limit_key, UINT64_MAX);
+  if (listener_->open->load(std::memory_order_relaxed) < most) return true;
+  stats_.Add(ListenerStat::kCxOverflow);
+  return false;
+}
+
 void WorkerListener::Accept(int descriptor, const Address& remote) {
+  if (!MayAccept()) {
+    close(descriptor);
+    return;
+  }
   auto connection = std::make_unique<Connection>(
       world_->loop, AdoptSocket(world_->loop, descriptor), MakeRawTransport(),
       listener_->config->per_connection_buffer_limit);
@@ -35,8 +55,16 @@ void WorkerListener::Accept(int descriptor, const Address& remote) {
   info.direct_remote = remote;
   info.remote = remote;
   info.local = connection->stream().local_address();
+  Serve(std::move(connection), /*may_hand_off=*/true);
+}
+
+void WorkerListener::Take(std::unique_ptr<Connection> connection) {
+  Serve(std::move(connection), /*may_hand_off=*/false);
+}
+
+void WorkerListener::Serve(std::unique_ptr<Connection> connection, bool may_hand_off) {
   // Owned by the list; buries itself at its end.
-  auto* served = new ServedConnection(this, listener_, std::move(connection));
+  auto* served = new ServedConnection(this, listener_, std::move(connection), may_hand_off);
   Add(served);
   served->Start();
 }
@@ -46,6 +74,8 @@ void WorkerListener::Add(ServedConnection* connection) {
   if (first_ != nullptr) first_->prev_ = connection;
   first_ = connection;
   ++count_;
+  listener_->open->fetch_add(1, std::memory_order_relaxed);
+  listener_->process->open.fetch_add(1, std::memory_order_relaxed);
 }
 
 void WorkerListener::CountConnection() {
@@ -61,6 +91,8 @@ void WorkerListener::Forget(ServedConnection* connection) {
   if (first_ == connection) first_ = connection->next_;
   connection->prev_ = connection->next_ = nullptr;
   --count_;
+  listener_->open->fetch_sub(1, std::memory_order_relaxed);
+  listener_->process->open.fetch_sub(1, std::memory_order_relaxed);
   if (connection->chain() == nullptr) return;
   stats_.Add(ListenerStat::kCxDestroy);
   stats_.Sub(ListenerStat::kCxActive);
@@ -115,6 +147,27 @@ size_t WorkerListener::open_exchanges() const {
   for (const ServedConnection* at = first_; at != nullptr; at = at->next_)
     open += at->open_exchanges();
   return open;
+}
+
+WorkerListener* FindListener(const std::vector<std::unique_ptr<WorkerListener>>& listeners,
+                             const Address& address) {
+  WorkerListener* wildcard = nullptr;
+  for (const std::unique_ptr<WorkerListener>& listener : listeners) {
+    if (listener == nullptr) continue;
+    const xds::Listener& config = *listener->listener().config;
+    std::vector<xds::AddressSpec> specs = config.additional_addresses;
+    specs.push_back(config.address);
+    for (const xds::AddressSpec& spec : specs) {
+      const std::optional<Address> own = Address::FromIp(spec.host, spec.port);
+      if (!own || own->port() != address.port()) continue;
+      if (*own == address) return listener.get();
+      const bool any4 = spec.host == "0.0.0.0" && address.kind() == Address::Kind::kIpv4;
+      const bool any6 = spec.host == "::" &&
+                        (address.kind() == Address::Kind::kIpv6 || spec.ipv4_compat);
+      if (any4 || any6) wildcard = listener.get();
+    }
+  }
+  return wildcard;
 }
 
 }  // namespace remora::proxy

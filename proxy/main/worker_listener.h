@@ -2,6 +2,7 @@
 #define REMORA_PROXY_MAIN_WORKER_LISTENER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -14,6 +15,7 @@
 namespace remora::proxy {
 
 class ServedConnection;
+class WorkerListener;
 
 // What the listeners of one loop share.
 struct ListenerWorld {
@@ -23,6 +25,11 @@ struct ListenerWorld {
   size_t worker_index = 0;
   uint64_t* next_connection_id = nullptr;
   Drain* server_drain = nullptr;  // of the whole process
+  // The listener of this loop that serves an address (its own, or the wildcard of its port), or
+  // null: where a client meant to go before it was redirected.
+  std::function<WorkerListener*(const Address&)> find_listener = [](const Address&) {
+    return static_cast<WorkerListener*>(nullptr);
+  };
 };
 
 // One listener on one loop: accepts, runs the listener filters, chooses the chain, hands the
@@ -52,12 +59,16 @@ class WorkerListener {
   const ListenerWorld& world() const { return *world_; }
   const StatScope<ListenerStat>& stats() const { return stats_; }
 
-  // An accepted socket, also one that another listener hands over.
+  // An accepted socket. Refused when there are too many connections already.
   void Accept(int descriptor, const Address& remote);
+  // A connection that another listener hands over, as it is after that one's listener filters.
+  void Take(std::unique_ptr<Connection> connection);
 
  private:
   friend class ServedConnection;
   void StartAccepting();
+  bool MayAccept();
+  void Serve(std::unique_ptr<Connection> connection, bool may_hand_off);
   void Add(ServedConnection* connection);
   void Forget(ServedConnection* connection);
   // Only what a filter chain was found for counts as a connection of the listener.
@@ -72,6 +83,11 @@ class WorkerListener {
   size_t count_ = 0;
   Drain drain_;
 };
+
+// The one among `listeners` that serves `address`: by its own address, else as the wildcard of the
+// port. Null when there is none.
+WorkerListener* FindListener(const std::vector<std::unique_ptr<WorkerListener>>& listeners,
+                             const Address& address);
 
 }  // namespace remora::proxy
 

@@ -61,6 +61,15 @@ void Connection::SetTransport(std::unique_ptr<Transport> transport) {
 
 void Connection::BeginTransport() {
   begun_ = true;
+  if (!preface_.empty()) {
+    Body& wire = raw_ ? output_ : wire_out_;
+    Body rest;
+    rest.Append(wire);
+    wire.Append(preface_);
+    wire.Append(rest);
+    preface_.clear();
+    Flush();
+  }
   if (raw_) {
     NoteHandshake();
     return;
@@ -71,6 +80,7 @@ void Connection::BeginTransport() {
   }
   // Bytes that listener filters peeked at are the beginning of the handshake.
   if (!input_.empty()) {
+    plain_read_ -= std::min<uint64_t>(plain_read_, input_.size());
     wire_in_.Append(input_);
     redeliver_ = false;
     if (!TakeWire()) return;
@@ -158,6 +168,7 @@ bool Connection::ReadOnce() {
   }
   if (result.bytes > 0) deliver_due_ = true;
   if (raw_) {
+    plain_read_ += result.bytes;
     if (result.eof) read_eof_ = true;
   } else if (result.bytes > 0 || result.eof) {
     if (result.eof) read_eof_ = true;
@@ -168,7 +179,9 @@ bool Connection::ReadOnce() {
 
 // Runs what the wire brought through the transport. Plain text and answers may come of it.
 bool Connection::TakeWire() {
+  const size_t before = input_.size();
   const Transport::Result result = transport_->Receive(wire_in_, read_eof_, input_, wire_out_);
+  plain_read_ += input_.size() - before;
   if (!wire_out_.empty()) Flush();
   if (result == Transport::Result::kFailed) {
     // An alert may explain the failure to the peer.
@@ -199,6 +212,11 @@ void Connection::Deliver() {
   if (!news) return;
   deliver_due_ = false;
   redeliver_ = false;
+  if (gate_ != nullptr && !gate_->Admit(read_eof_)) {
+    if (!closed_) UpdateWatch();
+    return;
+  }
+  if (closed_) return;
   if (read_eof_) eof_told_ = true;
   events_->OnData(read_eof_);
   if (!closed_) UpdateWatch();
@@ -225,10 +243,12 @@ void Connection::RunAtEndOfTurn() {
 
 bool Connection::WriteOut() {
   if (closed_ || !connected_wire_) return !closed_;
-  if (!raw_ && handshake_seen_ && !output_.empty() &&
-      transport_->Send(output_, wire_out_) == Transport::Result::kFailed) {
-    Fail(0);
-    return false;
+  if (!raw_ && handshake_seen_ && !output_.empty()) {
+    plain_written_ += output_.size();
+    if (transport_->Send(output_, wire_out_) == Transport::Result::kFailed) {
+      Fail(0);
+      return false;
+    }
   }
   Body& source = raw_ ? output_ : wire_out_;
   if (raw_ && !handshake_seen_) return true;
@@ -240,6 +260,7 @@ bool Connection::WriteOut() {
       return false;
     }
     bytes_written_ += result.bytes;
+    if (raw_) plain_written_ += result.bytes;
     full = result.again;
   }
   want_write_ = full;
@@ -359,6 +380,7 @@ void Connection::End(CloseKind kind, bool reset) {
   linger_timer_.Stop();
   Unlink();
   stream_->Close(false);
+  if (gate_ != nullptr) gate_->OnConnectionClosed();
   if (events_ != nullptr) events_->OnClosed(kind, reset);
 }
 

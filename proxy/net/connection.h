@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/string_view.h"
 #include "filters/api/body.h"
@@ -46,6 +47,19 @@ class ConnectionEvents {
   ~ConnectionEvents() = default;
 };
 
+// Who stands between a connection and its user (network filters).
+class ConnectionGate {
+ public:
+  // New bytes are in input(), or the peer ended: false keeps them from the user, who hears of them
+  // when the gate lets a later arrival pass. May take bytes out, and may close the connection.
+  virtual bool Admit(bool eof) = 0;
+  // The connection is over; called before the user hears of it.
+  virtual void OnConnectionClosed() = 0;
+
+ protected:
+  ~ConnectionGate() = default;
+};
+
 // Bytes to and from one peer: a byte stream (socket) below, a transport (raw or TLS) between, the
 // user above. Reads are level-triggered and paused by reason; writes collect in output() and leave
 // in one write at the end of the turn.
@@ -66,7 +80,15 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   void Start(ConnectionEvents* events);
   // Dresses the connection otherwise; before a Start(). Bytes in input() then are wire bytes.
   void SetTransport(std::unique_ptr<Transport> transport);
+  // Sent before anything of the transport's; before a Start().
+  void SetPreface(std::string bytes) { preface_ = std::move(bytes); }
+  // What a PROXY protocol header of the client's side said besides addresses and may be passed on:
+  // TLVs as they stood on the wire.
+  std::string& proxy_tlvs() { return proxy_tlvs_; }
+  const std::string& proxy_tlvs() const { return proxy_tlvs_; }
   void SetEvents(ConnectionEvents* events) { events_ = events; }
+  // Outlives the connection's end. Null: none.
+  void SetGate(ConnectionGate* gate) { gate_ = gate; }
 
   Loop& loop() { return *loop_; }
   ConnectionInfo& info() { return info_; }
@@ -102,6 +124,9 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
 
   uint64_t bytes_read() const { return bytes_read_; }
   uint64_t bytes_written() const { return bytes_written_; }
+  // The same without what the transport adds.
+  uint64_t plain_read() const { return plain_read_; }
+  uint64_t plain_written() const { return plain_written_; }
 
  private:
   // ByteStreamEvents
@@ -137,6 +162,7 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   std::unique_ptr<ByteStream> stream_;
   std::unique_ptr<Transport> transport_;
   ConnectionEvents* events_ = nullptr;
+  ConnectionGate* gate_ = nullptr;
   ConnectionInfo info_;
   Body input_;
   Body output_;
@@ -146,9 +172,13 @@ class Connection final : public Mortal, private Loop::TurnItem, private ByteStre
   size_t buffer_limit_;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_written_ = 0;
+  uint64_t plain_read_ = 0;
+  uint64_t plain_written_ = 0;
   int64_t linger_ms_ = 0;
   uint8_t paused_ = 0;
   std::string failure_text_;  // of a connect that failed
+  std::string preface_;
+  std::string proxy_tlvs_;
   bool raw_;
   bool begun_ = false;  // the transport was started
   bool started_ = false;

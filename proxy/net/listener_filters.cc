@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+
 namespace remora::proxy {
 namespace {
 
@@ -16,7 +18,81 @@ constexpr absl::string_view kTls = "tls";
 
 absl::string_view AllOf(Body& input) { return input.Linearize(input.size()); }
 
+// "tls_inspector."
+enum class TlsStat {
+  kTooLarge,
+  kTlsFound,
+  kTlsNotFound,
+  kAlpnFound,
+  kAlpnNotFound,
+  kSniFound,
+  kSniNotFound,
+  kBytesProcessed,
+};
+constexpr StatDef kTlsStats[] = {
+    {"client_hello_too_large", StatKind::kCounter}, {"tls_found", StatKind::kCounter},
+    {"tls_not_found", StatKind::kCounter},          {"alpn_found", StatKind::kCounter},
+    {"alpn_not_found", StatKind::kCounter},         {"sni_found", StatKind::kCounter},
+    {"sni_not_found", StatKind::kCounter},          {"bytes_processed", StatKind::kHistogram},
+};
+// "http_inspector."
+enum class HttpStat { kReadError, kHttp10, kHttp11, kHttp2, kNotFound };
+constexpr StatDef kHttpStats[] = {
+    {"read_error", StatKind::kCounter},   {"http10_found", StatKind::kCounter},
+    {"http11_found", StatKind::kCounter}, {"http2_found", StatKind::kCounter},
+    {"http_not_found", StatKind::kCounter},
+};
+// "proxy_proto.", "proxy_proto.PREFIX."
+enum class ProxyStat {
+  kNotFoundAllowed,
+  kNotFoundDisallowed,
+  kV1Disallowed,
+  kV1Error,
+  kV1Found,
+  kV2Disallowed,
+  kV2Error,
+  kV2Found,
+};
+constexpr StatDef kProxyStats[] = {
+    {"not_found_allowed", StatKind::kCounter},  {"not_found_disallowed", StatKind::kCounter},
+    {"versions.v1.disallowed", StatKind::kCounter}, {"versions.v1.error", StatKind::kCounter},
+    {"versions.v1.found", StatKind::kCounter},  {"versions.v2.disallowed", StatKind::kCounter},
+    {"versions.v2.error", StatKind::kCounter},  {"versions.v2.found", StatKind::kCounter},
+};
+enum class ProxyErrorStat { kError };
+constexpr StatDef kProxyErrorStats[] = {{"downstream_cx_proxy_proto_error", StatKind::kCounter}};
+
 }  // namespace
+
+ListenerFilterStats RegisterListenerFilterStats(const std::vector<xds::ListenerFilter>& filters,
+                                                StatStore& store) {
+  using Kind = xds::ListenerFilter::Kind;
+  ListenerFilterStats out;
+  for (const xds::ListenerFilter& filter : filters) {
+    const StatBlock* block = nullptr;
+    if (filter.kind == Kind::kTlsInspector) block = store.Register("tls_inspector.", kTlsStats);
+    if (filter.kind == Kind::kHttpInspector) block = store.Register("http_inspector.", kHttpStats);
+    if (filter.kind == Kind::kProxyProtocol) {
+      block = store.Register(absl::StrCat("proxy_proto.", filter.stat_prefix,
+                                          filter.stat_prefix.empty() ? "" : "."),
+                             kProxyStats);
+      out.proxy_errors = store.Register("", kProxyErrorStats);
+    }
+    out.by_filter.push_back(block);
+  }
+  return out;
+}
+
+template <typename Stat>
+void ListenerFilterRun::Count(Stat stat) {
+  if (stats_ != nullptr) StatScope<Stat>(slab_->Cells(*stats_->by_filter[next_])).Add(stat);
+}
+
+template <typename Stat>
+void ListenerFilterRun::Record(Stat stat, uint64_t value) {
+  if (stats_ == nullptr) return;
+  StatScope<Stat>(slab_->Cells(*stats_->by_filter[next_])).Record(stat, value);
+}
 
 ListenerFilterRun::Result ListenerFilterRun::Run(Connection& connection) {
   while (next_ < filters_.size()) {
@@ -54,12 +130,19 @@ ListenerFilterRun::Result ListenerFilterRun::InspectTls(const xds::ListenerFilte
     case HelloResult::kNeedMore:
       return Result::kNeedMore;
     case HelloResult::kTooLarge:
+      Count(TlsStat::kTooLarge);
       return Result::kReject;
     case HelloResult::kNotTls:
+      Count(TlsStat::kTlsNotFound);
+      Record(TlsStat::kBytesProcessed, connection.input().size());
       return Result::kDone;
     case HelloResult::kTls:
       break;
   }
+  Count(TlsStat::kTlsFound);
+  Count(hello_.server_name.empty() ? TlsStat::kSniNotFound : TlsStat::kSniFound);
+  Count(hello_.alpn.empty() ? TlsStat::kAlpnNotFound : TlsStat::kAlpnFound);
+  Record(TlsStat::kBytesProcessed, connection.input().size());
   transport_protocol_ = kTls;
   connection.info().requested_server_name = hello_.server_name;
   application_protocols_.assign(hello_.alpn.begin(), hello_.alpn.end());
@@ -72,14 +155,18 @@ ListenerFilterRun::Result ListenerFilterRun::InspectHttp(Connection& connection)
     case HttpGuess::kNeedMore:
       return Result::kNeedMore;
     case HttpGuess::kNotHttp:
+      Count(HttpStat::kNotFound);
       break;
     case HttpGuess::kHttp10:
+      Count(HttpStat::kHttp10);
       application_protocols_.assign(1, "http/1.0");
       break;
     case HttpGuess::kHttp11:
+      Count(HttpStat::kHttp11);
       application_protocols_.assign(1, "http/1.1");
       break;
     case HttpGuess::kHttp2:
+      Count(HttpStat::kHttp2);
       application_protocols_.assign(1, "h2c");
       break;
   }
@@ -89,28 +176,48 @@ ListenerFilterRun::Result ListenerFilterRun::InspectHttp(Connection& connection)
 ListenerFilterRun::Result ListenerFilterRun::ReadProxyHeader(const xds::ListenerFilter& filter,
                                                              Connection& connection) {
   auto header = std::make_unique<ProxyHeader>();
-  switch (ParseProxyHeader(AllOf(connection.input()), header.get())) {
-    case ProxyHeaderResult::kNeedMore:
-      return Result::kNeedMore;
-    case ProxyHeaderResult::kBroken:
-      return Result::kReject;
-    case ProxyHeaderResult::kNone:
-      return filter.allow_without_proxy_protocol ? Result::kDone : Result::kReject;
-    case ProxyHeaderResult::kHeader:
-      break;
-  }
-  if (header->version == 1 ? !filter.allow_v1 : !filter.allow_v2) {
+  const ProxyHeaderResult result = ParseProxyHeader(AllOf(connection.input()), header.get());
+  if (result == ProxyHeaderResult::kNeedMore) return Result::kNeedMore;
+  const bool allowed = header->version == 1 ? filter.allow_v1 : filter.allow_v2;
+  if (result == ProxyHeaderResult::kNone ||
+      (header->version != 0 && !allowed && filter.allow_without_proxy_protocol)) {
     // Where nobody is asked for a header, one of a version that is switched off is the stream's
     // own.
-    return filter.allow_without_proxy_protocol ? Result::kDone : Result::kReject;
+    const bool passes = filter.allow_without_proxy_protocol;
+    Count(passes ? ProxyStat::kNotFoundAllowed : ProxyStat::kNotFoundDisallowed);
+    return passes ? Result::kDone : RefuseProxyHeader();
   }
+  const bool first = header->version == 1;
+  if (!allowed) {
+    Count(first ? ProxyStat::kV1Disallowed : ProxyStat::kV2Disallowed);
+    return Result::kReject;
+  }
+  if (result == ProxyHeaderResult::kBroken) {
+    Count(first ? ProxyStat::kV1Error : ProxyStat::kV2Error);
+    return RefuseProxyHeader();
+  }
+  Count(first ? ProxyStat::kV1Found : ProxyStat::kV2Found);
   connection.input().Consume(header->size);
   if (header->source.kind() != Address::Kind::kNone) {
     connection.info().remote = header->source;
+    destination_restored_ = connection.info().local != header->destination;
+    connection.info().local_restored |= destination_restored_;
     connection.info().local = header->destination;
+  }
+  for (const ProxyHeader::Tlv& tlv : header->tlvs) {
+    const bool passes = filter.tlv_pass_all || std::count(filter.tlv_pass.begin(),
+                                                          filter.tlv_pass.end(), tlv.type) != 0;
+    if (passes) AppendProxyTlv(tlv.type, tlv.value, &connection.proxy_tlvs());
   }
   proxy_ = std::move(header);
   return Result::kDone;
+}
+
+ListenerFilterRun::Result ListenerFilterRun::RefuseProxyHeader() {
+  if (stats_ != nullptr) {
+    StatScope<ProxyErrorStat>(slab_->Cells(*stats_->proxy_errors)).Add(ProxyErrorStat::kError);
+  }
+  return Result::kReject;
 }
 
 ListenerFilterRun::Result ListenerFilterRun::RestoreDestination(Connection& connection) {
@@ -122,7 +229,11 @@ ListenerFilterRun::Result ListenerFilterRun::RestoreDestination(Connection& conn
   if (getsockopt(descriptor, level, kOriginalDestination, &storage, &size) != 0)
     return Result::kDone;
   const Address meant = Address::FromSockaddr(reinterpret_cast<sockaddr*>(&storage), size);
-  if (meant.is_ip()) connection.info().local = meant;
+  if (meant.is_ip()) {
+    destination_restored_ = true;
+    connection.info().local_restored = true;
+    connection.info().local = meant;
+  }
   return Result::kDone;
 }
 

@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 
 namespace remora::proxy {
@@ -29,11 +29,11 @@ std::optional<uint16_t> Port(absl::string_view text) {
 }
 
 ProxyHeaderResult ParseLine(absl::string_view bytes, ProxyHeader* header) {
+  header->version = 1;
   const size_t end = bytes.substr(0, kMostLine1).find("\r\n");
   if (end == absl::string_view::npos) {
     return bytes.size() >= kMostLine1 ? ProxyHeaderResult::kBroken : ProxyHeaderResult::kNeedMore;
   }
-  header->version = 1;
   header->size = end + 2;
   const absl::string_view line = bytes.substr(kSignature1.size(), end - kSignature1.size());
   if (line.find('\0') != absl::string_view::npos) return ProxyHeaderResult::kBroken;
@@ -89,13 +89,13 @@ bool ParseTlvs(absl::string_view bytes, ProxyHeader* header) {
 }
 
 ProxyHeaderResult ParseBinary(absl::string_view bytes, ProxyHeader* header) {
+  header->version = 2;
   if (bytes.size() < kFixed2) return ProxyHeaderResult::kNeedMore;
   const uint8_t version_command = static_cast<uint8_t>(bytes[12]);
   const uint8_t family = static_cast<uint8_t>(bytes[13]);
   const size_t length = Big16(bytes.data() + 14);
   if ((version_command >> 4) != 2 || (version_command & 0xf) > 1) return ProxyHeaderResult::kBroken;
   if (bytes.size() < kFixed2 + length) return ProxyHeaderResult::kNeedMore;
-  header->version = 2;
   header->size = kFixed2 + length;
   const absl::string_view body = bytes.substr(kFixed2, length);
   // LOCAL: a health check of the proxy itself; what follows is to be skipped.
@@ -128,6 +128,49 @@ ProxyHeaderResult ParseProxyHeader(absl::string_view bytes, ProxyHeader* header)
     return ProxyHeaderResult::kNeedMore;
   }
   return ProxyHeaderResult::kNone;
+}
+
+void AppendProxyTlv(uint8_t type, absl::string_view value, std::string* out) {
+  out->push_back(static_cast<char>(type));
+  out->push_back(static_cast<char>(value.size() >> 8));
+  out->push_back(static_cast<char>(value.size()));
+  out->append(value.data(), value.size());
+}
+
+namespace {
+
+void AppendPort(uint16_t port, std::string* out) {
+  out->push_back(static_cast<char>(port >> 8));
+  out->push_back(static_cast<char>(port));
+}
+
+std::string WriteLine(const Address& source, const Address& destination) {
+  if (!source.is_ip() || source.kind() != destination.kind()) return "PROXY UNKNOWN\r\n";
+  const absl::string_view family = source.kind() == Address::Kind::kIpv4 ? "TCP4" : "TCP6";
+  return absl::StrCat("PROXY ", family, " ", source.IpString(), " ", destination.IpString(), " ",
+                      source.port(), " ", destination.port(), "\r\n");
+}
+
+}  // namespace
+
+std::string WriteProxyHeader(int version, const Address& source, const Address& destination,
+                             absl::string_view tlvs) {
+  if (version == 1) return WriteLine(source, destination);
+  std::string out(kSignature2.data(), kSignature2.size());
+  const bool known = source.is_ip() && source.kind() == destination.kind();
+  if (!known) {
+    out.append("\x20\0\0\0", 4);
+    return out;
+  }
+  std::string body(source.ip_bytes());
+  body.append(destination.ip_bytes().data(), destination.ip_bytes().size());
+  AppendPort(source.port(), &body);
+  AppendPort(destination.port(), &body);
+  body.append(tlvs.data(), tlvs.size());
+  out.push_back('\x21');
+  out.push_back(source.kind() == Address::Kind::kIpv4 ? '\x11' : '\x21');
+  AppendPort(static_cast<uint16_t>(body.size()), &out);
+  return out + body;
 }
 
 }  // namespace remora::proxy

@@ -18,7 +18,7 @@ struct ProxyHeader {
     std::string value;
   };
 
-  int version = 0;
+  int version = 0;  // also of a header that is not complete or broken; 0: none
   size_t size = 0;  // bytes it takes in front of the stream
   // Absent (kNone) when the proxy speaks for itself (LOCAL) or knows no addresses (UNKNOWN).
   Address source;
@@ -34,6 +34,14 @@ enum class ProxyHeaderResult {
 };
 
 ProxyHeaderResult ParseProxyHeader(absl::string_view bytes, ProxyHeader* header);
+
+// One TLV as it stands on the wire.
+void AppendProxyTlv(uint8_t type, absl::string_view value, std::string* out);
+
+// A header to send. Version 1 cannot carry TLVs. Version 2 without addresses speaks for the proxy
+// itself (LOCAL). `tlvs`: as on the wire.
+std::string WriteProxyHeader(int version, const Address& source, const Address& destination,
+                             absl::string_view tlvs);
 
 }  // namespace remora::proxy
 

@@ -18,6 +18,12 @@ absl::string_view LogMomentName(LogMoment moment) {
       return "TcpConnectionEnd";
     case LogMoment::kTcpPeriodic:
       return "TcpPeriodic";
+    case LogMoment::kTcpStart:
+      return "TcpConnectionStart";
+    case LogMoment::kTcpUpstreamConnected:
+      return "TcpUpstreamConnected";
+    case LogMoment::kConnectionEnd:
+      return "NotSet";
     case LogMoment::kDownstreamEnd:
       break;
   }

@@ -22,6 +22,9 @@ enum class LogMoment : uint8_t {
   kTunnelEstablished,
   kTcpConnectionEnd,
   kTcpPeriodic,
+  kTcpStart,              // flush_access_log_on_start
+  kTcpUpstreamConnected,  // flush_access_log_on_connected
+  kConnectionEnd,         // of a listener: has no name of its own
 };
 absl::string_view LogMomentName(LogMoment moment);
 

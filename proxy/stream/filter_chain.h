@@ -14,6 +14,8 @@
 
 namespace remora::proxy {
 
+class WorkerView;
+
 // What the chain needs of its exchange (implemented by Stream).
 class FilterChainHost {
  public:
@@ -21,6 +23,8 @@ class FilterChainHost {
   virtual Arena& arena() = 0;
   virtual StreamInfo& info() = 0;
   virtual uint64_t random() = 0;
+  virtual WorkerView& view() = 0;
+  virtual Metadata& dynamic_metadata() = 0;
   virtual const Runtime* runtime() = 0;
   virtual StatSlab& stat_slab() = 0;
   virtual bool server_failing() = 0;

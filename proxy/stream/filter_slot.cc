@@ -1,6 +1,10 @@
 #include "proxy/stream/filter_slot.h"
 
 #include <iterator>
+#include <utility>
+
+#include "proxy/stream/side_calls.h"
+#include "proxy/upstream/cluster_view.h"
 
 namespace remora::proxy {
 namespace {
@@ -50,6 +54,25 @@ void FilterChain::Slot::Count(uint32_t stat, int64_t amount) {
   if (configured_.stats == nullptr) return;
   StatScope<uint32_t>(host().stat_slab().Cells(*configured_.stats))
       .Add(stat, static_cast<uint64_t>(amount));
+}
+
+void FilterChain::Slot::CountForCluster(ClusterCount what) {
+  const ClusterView* cluster = host().view().FindCluster(cluster_name());
+  if (cluster == nullptr) return;
+  StatScope<ClusterCount>(host().stat_slab().Cells(*cluster->cluster().shared->filters)).Add(what);
+}
+
+void FilterChain::Slot::ChargeCluster(int http_status) {
+  const ClusterView* cluster = host().view().FindCluster(cluster_name());
+  if (cluster != nullptr) CountAnswer(cluster->stats(), http_status);
+}
+
+std::unique_ptr<SideCall> FilterChain::Slot::CallHttp(const HttpCall& call, HttpCallDone done) {
+  return StartHttpCall(host().view(), call, std::move(done));
+}
+
+std::unique_ptr<SideCall> FilterChain::Slot::CallGrpc(const GrpcCall& call, GrpcCallDone done) {
+  return StartGrpcSideCall(host().view(), call, std::move(done));
 }
 
 const void* FilterChain::Slot::route_config() const {

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 
 #include "filters/api/filter.h"
@@ -32,11 +33,16 @@ class FilterChain::Slot final : public FilterContext {
   Headers* response_headers() override { return host().response_headers(); }
   const Runtime* runtime() const override { return host().runtime(); }
   void Count(uint32_t stat, int64_t amount) override;
+  void CountForCluster(ClusterCount what) override;
+  void ChargeCluster(int http_status) override;
+  Metadata& dynamic_metadata() override { return host().dynamic_metadata(); }
   const void* route_config() const override;
   size_t route_configs(const void** out, size_t most) const override;
   absl::string_view cluster_name() const override;
   absl::string_view local_cluster_name() const override { return host().local_cluster_name(); }
   bool server_failing() const override { return host().server_failing(); }
+  std::unique_ptr<SideCall> CallHttp(const HttpCall& call, HttpCallDone done) override;
+  std::unique_ptr<SideCall> CallGrpc(const GrpcCall& call, GrpcCallDone done) override;
   void StartTimer(int64_t delay_ns) override;
   void StopTimer() override;
   void Reply(const LocalReply& reply) override;

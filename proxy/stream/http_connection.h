@@ -65,6 +65,8 @@ class HttpConnection final : public Mortal, private ConnectionEvents {
   const StatScope<ListenerHttpStat>& listener_stats() const { return listener_stats_; }
   Codec& codec() { return *codec_; }
   bool is_http2() const;
+  // kNone until the client spoke.
+  Protocol protocol() const { return codec_ == nullptr ? Protocol::kNone : codec_->protocol(); }
   // The peer broke the protocol; its streams end for that.
   bool broken() const { return broken_; }
   // Decides at the response's headers whether the connection goes on; true: say so to an HTTP/1

@@ -12,10 +12,6 @@
 namespace remora::proxy {
 namespace {
 
-bool RejectedByRetry(const void* retry, const lb::HostEntry& entry) {
-  return static_cast<const Retry*>(retry)->Rejects(entry);
-}
-
 absl::string_view WithoutPort(absl::string_view host) {
   if (!host.empty() && host[0] == '[') {
     const size_t end = host.find(']');
@@ -43,19 +39,19 @@ void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bo
   if (!action_->hash_policies.empty()) {
     hash_ = HashOfRequest(action_->hash_policies, *headers, info(), &cookies_);
   }
-  const lb::Choice choice = PickHost();
-  if (!choice) {
+  const Picked picked = PickHost();
+  if (!picked) {
     info().flags.Add(ResponseFlag::kNoHealthyUpstream);
     Charge(503, nullptr);
     Give(503, "no healthy upstream", "no_healthy_upstream");
     return;
   }
   // The server name is the client's, before the route rewrites the host.
-  const PoolKey key = KeyFor(choice);
+  const PoolKey key = KeyFor(picked);
   PrepareHeaders();
   if (!action_->mirrors.empty()) MakeShadows();
   if (end) RequestEnded();
-  StartAttempt(choice, key);
+  StartAttempt(picked, key);
 }
 
 absl::string_view Exchange::ChooseClusterName() {
@@ -127,22 +123,10 @@ bool Exchange::DropsOverload() {
   return true;
 }
 
-lb::Choice Exchange::PickHost() {
-  lb::PickContext context(host_->view().random(), lb::TimePoint(host_->loop().now_ns()));
-  context.has_hash = hash_.has_value();
-  context.hash = hash_.value_or(0);
-  context.cluster_rq_active = cluster_->breakers(priority()).counter(health::Resource::kRequests);
-  if (attempts_ > 1) {
-    context.predicate = {&RejectedByRetry, &retry_};
-    context.max_reselections = retry_.max_reselections();
-  }
-  return cluster_->Pick(context);
-}
-
-PoolKey Exchange::KeyFor(const lb::Choice& choice) {
+PoolKey Exchange::KeyFor(const Picked& picked) {
   using Config = xds::UpstreamHttpOptions::Protocol;
   PoolKey key;
-  switch (cluster_->config().http.protocol) {
+  switch (picked.view->config().http.protocol) {
     case Config::kHttp1:
       key.protocol = UpstreamProtocol::kHttp1;
       break;
@@ -158,13 +142,13 @@ PoolKey Exchange::KeyFor(const lb::Choice& choice) {
       break;
   }
   key.priority = priority();
-  key.transport = cluster_->TransportIndex(*choice.entry);
-  key.sni = SniFor(choice);
+  key.transport = picked.view->TransportIndex(*picked.choice.entry);
+  key.sni = SniFor(picked);
   return key;
 }
 
-absl::string_view Exchange::SniFor(const lb::Choice& choice) {
-  const xds::UpstreamHttpOptions& http = cluster_->config().http;
+absl::string_view Exchange::SniFor(const Picked& picked) {
+  const xds::UpstreamHttpOptions& http = picked.view->config().http;
   if (http.auto_sni) {
     absl::string_view host = headers_->authority();
     if (!http.override_auto_sni_header.empty()) {
@@ -176,9 +160,9 @@ absl::string_view Exchange::SniFor(const lb::Choice& choice) {
     return Address::FromIp(host, 0).has_value() ? absl::string_view() : host;
   }
   const xds::UpstreamTransport& transport =
-      *cluster_->transport(cluster_->TransportIndex(*choice.entry)).config;
+      *picked.view->transport(picked.view->TransportIndex(*picked.choice.entry)).config;
   if (transport.tls != nullptr && transport.tls->auto_host_sni) {
-    return choice.entry->attributes->hostname;
+    return picked.choice.entry->attributes->hostname;
   }
   return {};
 }
@@ -201,14 +185,17 @@ void Exchange::PrepareHeaders() {
   }
 }
 
-void Exchange::StartAttempt(const lb::Choice& choice, const PoolKey& key) {
-  if (retry_.enabled()) retry_.Tried(choice.host);
+void Exchange::StartAttempt(const Picked& picked, const PoolKey& key) {
+  if (retry_.enabled()) {
+    retry_.Tried(picked.choice.host);
+    tried_priorities_.push_back(picked.choice.entry->priority);
+  }
   pin_ = host_->view().Pin();
   attempt_.reset(new Attempt(this));
   for (uint32_t i = 0; i < response_pauses_; ++i) attempt_->PauseResponse();
   Attempt::Start start;
-  start.cluster = cluster_.get();
-  start.choice = choice;
+  start.cluster = picked.view;
+  start.choice = picked.choice;
   start.key = key;
   start.headers = headers_;
   start.end = !body_seen_;
@@ -343,10 +330,12 @@ void Exchange::Cancel() {
   headers_ = trailers_ = nullptr;
   timeouts_ = RequestTimeouts();
   cookies_.count = 0;
+  tried_priorities_.clear();
+  own_criteria_ = nullptr;
   hash_.reset();
   request_end_ms_ = -1;
   shadow_bytes_ = 0;
-  attempts_ = response_pauses_ = 0;
+  attempts_ = response_pauses_ = named_hosts_tried_ = 0;
   grpc_ = internal_ = websocket_ = timeout_retry_ = body_seen_ = false;
   request_ended_ = response_started_ = grpc_success_open_ = false;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/strings/string_view.h"
 #include "proxy/base/timer.h"
 #include "proxy/stream/attempt.h"
@@ -52,11 +53,15 @@ class Exchange final : public Router, private AttemptEvents {
   const xds::WeightedCluster* ChooseWeighted();
   bool FindCluster();
   bool DropsOverload();
-  lb::Choice PickHost();
-  PoolKey KeyFor(const lb::Choice& choice);
-  absl::string_view SniFor(const lb::Choice& choice);
+  Picked PickHost();
+  const lb::HostEntry* NamedHost();
+  std::optional<lb::SocketAddress> Destination();
+  void AvoidTriedPriorities(lb::PickContext* context);
+  const lb::Criteria* CriteriaOfRequest();
+  PoolKey KeyFor(const Picked& picked);
+  absl::string_view SniFor(const Picked& picked);
   void PrepareHeaders();
-  void StartAttempt(const lb::Choice& choice, const PoolKey& key);
+  void StartAttempt(const Picked& picked, const PoolKey& key);
   void RequestEnded();
   void MakeShadows();
   void CopyToShadows(const Body& body);
@@ -114,11 +119,16 @@ class Exchange final : public Router, private AttemptEvents {
   Body kept_;  // the request's body so far, when a retry may need it
   RequestTimeouts timeouts_;
   CookiesToSet cookies_;
+  // Retries elsewhere: the priorities tried so far and the load without them.
+  absl::InlinedVector<uint32_t, 4> tried_priorities_;
+  lb::PriorityLoad untried_load_;
+  std::shared_ptr<const lb::Criteria> own_criteria_;  // with dynamic metadata
   std::optional<uint64_t> hash_;
   std::optional<Timer> response_timer_;
   std::optional<Timer> backoff_timer_;
   int64_t request_end_ms_ = -1;
   uint64_t shadow_bytes_ = 0;
+  uint32_t named_hosts_tried_ = 0;
   uint32_t attempts_ = 0;
   uint32_t response_pauses_ = 0;
   bool grpc_ = false;

@@ -106,9 +106,9 @@ void Exchange::ReportAnswer(const Headers& headers) {
   if (grpc_) {
     if (const auto code = GrpcStatusOf(headers)) status = HttpStatusOfGrpc(*code);
   }
-  cluster_->ReportStatus(*attempt_->host(), status);
+  attempt_->cluster().ReportStatus(*attempt_->host(), status);
   if (headers.Has(HeaderId::kXEnvoyImmediateHealthCheckFail)) {
-    cluster_->ReportImmediateFail(*attempt_->host());
+    attempt_->cluster().ReportImmediateFail(*attempt_->host());
   }
 }
 
@@ -186,7 +186,7 @@ void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
   const absl::string_view reason = WithoutBlanks(transport_reason, arena);
   info().upstream_transport_failure_reason = reason;
   if (failure != AttemptFailure::kOverflow) {
-    cluster_->ReportResult(*attempt.host(), health::Outcome::kConnectFailed);
+    attempt.cluster().ReportResult(*attempt.host(), health::Outcome::kConnectFailed);
   }
   if (RetryAfterFailure(failure, /*timed_out=*/false)) return;
   ChargeFailure(text.status);
@@ -217,7 +217,7 @@ void Exchange::OnAttemptTimeout(Attempt& attempt, Limit limit) {
   const bool idle = limit == Limit::kPerTryIdle;
   stats().Add(idle ? ClusterStat::kRqPerTryIdleTimeout : ClusterStat::kRqPerTryTimeout);
   CountHost(attempt.host()->host->state().rq_timeout);
-  cluster_->ReportResult(*attempt.host(), health::Outcome::kConnectTimeout);
+  attempt.cluster().ReportResult(*attempt.host(), health::Outcome::kConnectTimeout);
   if (RetryAfterFailure(AttemptFailure::kLocalReset, /*timed_out=*/true)) return;
   ChargeFailure(timeouts_.status);
   if (idle) {
@@ -233,7 +233,7 @@ void Exchange::OnResponseTimer() {
   stats().Add(ClusterStat::kRqTimeout);
   if (attempt_ != nullptr && !attempt_->headers_received()) {
     CountHost(attempt_->host()->host->state().rq_timeout);
-    cluster_->ReportResult(*attempt_->host(), health::Outcome::kConnectTimeout);
+    attempt_->cluster().ReportResult(*attempt_->host(), health::Outcome::kConnectTimeout);
     ChargeFailure(timeouts_.status);
   }
   info().flags.Add(ResponseFlag::kUpstreamRequestTimeout);
@@ -322,8 +322,8 @@ void Exchange::ScheduleRetry(bool timed_out) {
 
 void Exchange::TryAgain() {
   info().attempt_count = ++attempts_;
-  const lb::Choice choice = cluster_->removed() ? lb::Choice() : PickHost();
-  if (!choice) {
+  const Picked picked = cluster_->removed() ? Picked() : PickHost();
+  if (!picked) {
     info().flags.Add(ResponseFlag::kNoHealthyUpstream);
     Charge(503, nullptr);
     Give(503, "no healthy upstream", "no_healthy_upstream");
@@ -338,7 +338,7 @@ void Exchange::TryAgain() {
   }
   const int64_t elapsed = request_end_ms_ < 0 ? 0 : now_ms() - request_end_ms_;
   WriteTimeouts(timeouts_, *action_, elapsed, adds_headers(), grpc_, *headers_);
-  StartAttempt(choice, KeyFor(choice));
+  StartAttempt(picked, KeyFor(picked));
 }
 
 void Exchange::OnAttemptBlocked() {

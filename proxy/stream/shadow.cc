@@ -77,8 +77,8 @@ void MirroredRequest::Begin(std::unique_ptr<Shadow> self) {
   self.release();
   view_.Adopt(std::unique_ptr<Background>(this));
   lb::PickContext context(view_.random(), lb::TimePoint(view_.loop().now_ns()));
-  const lb::Choice choice = cluster_->Pick(context);
-  if (!choice) {
+  const Picked picked = cluster_->PickHost(context, PickWish());
+  if (!picked) {
     Charge(503);
     return End();
   }
@@ -87,14 +87,14 @@ void MirroredRequest::Begin(std::unique_ptr<Shadow> self) {
   sent_ns_ = view_.loop().now_ns();
   PoolKey key;
   using Config = xds::UpstreamHttpOptions::Protocol;
-  const Config protocol = cluster_->config().http.protocol;
+  const Config protocol = picked.view->config().http.protocol;
   if (protocol == Config::kHttp2) key.protocol = UpstreamProtocol::kHttp2;
   if (protocol == Config::kAuto) key.protocol = UpstreamProtocol::kAuto;
-  key.transport = cluster_->TransportIndex(*choice.entry);
+  key.transport = picked.view->TransportIndex(*picked.choice.entry);
 
   Attempt::Start start;
-  start.cluster = cluster_.get();
-  start.choice = choice;
+  start.cluster = picked.view;
+  start.choice = picked.choice;
   start.key = key;
   start.headers = headers_;
   start.end = body_.empty() && trailers_ == nullptr;

@@ -83,6 +83,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   void ResumeRequest() override;
 
   // FilterChainHost
+  Metadata& dynamic_metadata() override { return dynamic_metadata_; }
   const Runtime* runtime() override;
   StatSlab& stat_slab() override;
   bool server_failing() override;

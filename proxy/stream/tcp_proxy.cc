@@ -3,8 +3,10 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/numbers.h"
 #include "absl/time/time.h"
 #include "filters/api/arena.h"
+#include "filters/api/filter_state.h"
 #include "health/backoff.h"
 #include "lb/hash_key.h"
 #include "proxy/base/timer.h"
@@ -17,7 +19,9 @@ namespace remora::proxy {
 namespace {
 
 constexpr StatDef kTcpStats[] = {
+    {"downstream_cx_drain_close", StatKind::kCounter},
     {"downstream_cx_no_route", StatKind::kCounter},
+    {"downstream_cx_overload_close", StatKind::kCounter},
     {"downstream_cx_rx_bytes_total", StatKind::kCounter},
     {"downstream_cx_total", StatKind::kCounter},
     {"downstream_cx_tx_bytes_total", StatKind::kCounter},
@@ -26,11 +30,19 @@ constexpr StatDef kTcpStats[] = {
     {"early_data_received_count_total", StatKind::kCounter},
     {"idle_timeout", StatKind::kCounter},
     {"max_downstream_connection_duration", StatKind::kCounter},
+    {"route_delayed_total", StatKind::kCounter},
     {"upstream_flush_total", StatKind::kCounter},
     {"downstream_cx_rx_bytes_buffered", StatKind::kGauge},
     {"downstream_cx_tx_bytes_buffered", StatKind::kGauge},
     {"upstream_flush_active", StatKind::kGauge},
 };
+
+// %DOWNSTREAM_LOCAL_CLOSE_REASON% when nothing could be connected; Envoy's words, spelling and
+// numbers.
+constexpr absl::string_view kConnectFailed = "tcp_initializion_failure:0";
+constexpr absl::string_view kNoHealthyHost = "tcp_initializion_failure:1";
+constexpr absl::string_view kResourceLimit = "tcp_initializion_failure:2";
+constexpr absl::string_view kNoRoute = "tcp_initializion_failure:3";
 
 lb::Duration ToLb(absl::Duration duration) {
   return lb::Duration(absl::ToInt64Nanoseconds(duration));
@@ -45,15 +57,15 @@ class Session final : public TcpSession,
           WorkerView* view, TcpSessionOwner* owner);
   ~Session() override;
 
-  void Begin(bool started);
+  void Begin(const FilterState* state) override;
 
   Connection& downstream() override { return *downstream_; }
-  const StreamInfo& info() const override { return info_; }
+  StreamInfo& info() override { return info_; }
   void Close() override { End(); }
 
  private:
   // Downstream's ConnectionEvents.
-  void OnConnected() override {}
+  void OnConnected() override;
   void OnData(bool eof) override;
   void OnOutputBlocked() override;
   void OnOutputDrained() override;
@@ -69,10 +81,12 @@ class Session final : public TcpSession,
   // At the end of the turn in which the session ended.
   void RunAtEndOfTurn() override { owner_->OnTcpSessionEnd(*this); }
 
+  void ReadState(const FilterState* state);
   void StartTimers();
   void Connect();
   lb::Choice Pick(ClusterView& view);
-  void GiveUp(ResponseFlag flag);
+  void GiveUp(ResponseFlag flag, absl::string_view reason);
+  void HoldEarlyData(bool eof);
   void NoteHost(const lb::Choice& choice);
   void PassUp();
   void PassDown();
@@ -82,7 +96,11 @@ class Session final : public TcpSession,
   void OnAge();
   void OnLogTimer();
   void CountBytes();
-  void Log() { owner_->OnTcpLog(*this, info_); }
+  void Log(LogMoment moment) {
+    // What was read counts, also when a filter kept it.
+    info_.bytes_received = downstream_->plain_read();
+    owner_->OnTcpLog(*this, info_, moment);
+  }
   void End();
 
   const xds::TcpProxy& config() const { return *settings_->config; }
@@ -98,16 +116,21 @@ class Session final : public TcpSession,
   TcpLease upstream_;
   ClusterRef cluster_;
   HostPools* host_ = nullptr;
+  std::string cluster_override_;  // by network filters
   absl::string_view cluster_name_;
+  absl::Duration idle_timeout_;
   std::optional<TlsFacts> upstream_tls_;
   std::optional<health::Backoff> backoff_;
   Timer backoff_timer_;
   Timer idle_timer_;
   Timer age_timer_;
   Timer log_timer_;
+  std::optional<uint64_t> state_hash_;  // of the filter state that the hash policy names
   uint32_t attempts_ = 0;
   uint64_t counted_read_ = 0;
   uint64_t counted_written_ = 0;
+  bool connecting_ = false;       // Connect() was called
+  bool early_data_ = false;       // something came before there was a connection
   bool downstream_eof_ = false;  // told upstream, or waits for it
   bool upstream_eof_ = false;
   bool flushing_ = false;  // downstream is gone, the rest still goes upstream
@@ -127,6 +150,7 @@ Session::Session(std::unique_ptr<Connection> downstream,
       owner_(owner),
       stats_(view->stats().Cells(*settings_->stats)),
       downstream_(std::move(downstream)),
+      idle_timeout_(config().idle_timeout),
       backoff_timer_(&view->loop().timers(), &Call<Session, &Session::Connect>, this),
       idle_timer_(&view->loop().timers(), &Call<Session, &Session::OnIdle>, this),
       age_timer_(&view->loop().timers(), &Call<Session, &Session::OnAge>, this),
@@ -144,22 +168,43 @@ Session::Session(std::unique_ptr<Connection> downstream,
 
 Session::~Session() { upstream_.Close(); }
 
-void Session::Begin(bool started) {
+void Session::Begin(const FilterState* state) {
+  using Mode = xds::TcpProxy::ConnectMode;
+  if (config().flush_access_log_on_start) Log(LogMoment::kTcpStart);
+  ReadState(state);
+  const bool tls = !downstream_->transport().is_raw();
+  const bool waits = config().connect_mode == Mode::kOnDownstreamData ||
+                     (config().connect_mode == Mode::kOnDownstreamTls && tls);
   // Nothing is read before there is somewhere to put it.
-  downstream_->PauseReading(Connection::kPausePeer);
-  if (started) {
-    downstream_->SetEvents(this);
-    if (!downstream_->input().empty()) downstream_->RedeliverInput();
-  } else {
-    downstream_->Start(this);
-  }
+  if (!config().max_early_data) downstream_->PauseReading(Connection::kPausePeer);
+  downstream_->Start(this);
   StartTimers();
-  cluster_name_ = config().ChooseCluster(view_->random().Next());
-  Connect();
+  if (!waits) Connect();
+}
+
+void Session::ReadState(const FilterState* state) {
+  const std::string* cluster = state == nullptr ? nullptr : state->Find(kTcpProxyClusterKey);
+  if (cluster != nullptr) {
+    cluster_override_ = *cluster;
+    cluster_name_ = cluster_override_;
+  } else {
+    cluster_name_ = config().ChooseCluster(view_->random().Next());
+  }
+  const std::string* idle = state == nullptr ? nullptr : state->Find(kTcpProxyIdleTimeoutKey);
+  int64_t ms = 0;
+  if (idle != nullptr && absl::SimpleAtoi(*idle, &ms)) idle_timeout_ = absl::Milliseconds(ms);
+  if (state == nullptr || config().hash_filter_state.empty()) return;
+  const std::string* hashed = state->Find(config().hash_filter_state);
+  if (hashed != nullptr) state_hash_ = lb::XxHash64(*hashed);
+}
+
+void Session::OnConnected() {
+  if (config().connect_mode == xds::TcpProxy::ConnectMode::kOnDownstreamTls && !connecting_) {
+    Connect();
+  }
 }
 
 void Session::StartTimers() {
-  Touch();
   absl::Duration age = config().max_connection_duration;
   if (age > absl::ZeroDuration()) {
     const double jitter = config().max_connection_duration_jitter_percent / 100;
@@ -172,23 +217,26 @@ void Session::StartTimers() {
 }
 
 void Session::Connect() {
+  connecting_ = true;
   ClusterView* view = view_->FindCluster(cluster_name_);
   if (view == nullptr) {
     stats_.Add(TcpStat::kDownstreamCxNoRoute);
     return GiveUp(cluster_name_.empty() ? ResponseFlag::kNoRouteFound
-                                        : ResponseFlag::kNoClusterFound);
+                                        : ResponseFlag::kNoClusterFound,
+                  kNoRoute);
   }
   cluster_ = ClusterRef(view);
   info_.upstream_cluster = arena_.Copy(view->config().stat_name());
   info_.upstream_cluster_raw = arena_.Copy(view->config().name);
   if (attempts_ >= config().max_connect_attempts) {
     view->stats().Add(ClusterStat::kCxConnectAttemptsExceeded);
-    return GiveUp(ResponseFlag::kUpstreamRetryLimitExceeded);
+    return GiveUp(ResponseFlag::kUpstreamRetryLimitExceeded, kConnectFailed);
   }
   const lb::Choice choice = Pick(*view);
-  if (!choice) return GiveUp(ResponseFlag::kNoHealthyUpstream);
+  if (!choice) return GiveUp(ResponseFlag::kNoHealthyUpstream, kNoHealthyHost);
   info_.attempt_count = ++attempts_;
   NoteHost(choice);
+  upstream_.set_downstream(downstream_.get());
   upstream_.Open(*view, choice, health::RoutingPriority::kDefault, this);
 }
 
@@ -197,6 +245,10 @@ lb::Choice Session::Pick(ClusterView& view) {
   if (config().hash_source_ip && info_.remote.is_ip()) {
     context.has_hash = true;
     context.hash = lb::XxHash64(info_.remote.IpString(arena_));
+  }
+  if (state_hash_) {
+    context.has_hash = true;
+    context.hash = *state_hash_;
   }
   context.cluster_rq_active =
       view.breakers(health::RoutingPriority::kDefault).counter(health::Resource::kRequests);
@@ -227,13 +279,16 @@ void Session::OnTcpConnected() {
   info_.timing.upstream_connect_end_ns = upstream_.connect_end_ns();
   info_.timing.upstream_handshake_end_ns = upstream.info().handshake_done_ns;
   downstream_->ResumeReading(Connection::kPausePeer);
-  if (!downstream_->input().empty()) downstream_->RedeliverInput();
-  if (config().flush_access_log_on_connected) Log();
+  if (!downstream_->input().empty() || downstream_eof_) downstream_->RedeliverInput();
+  Touch();
+  if (config().flush_access_log_on_connected) Log(LogMoment::kTcpUpstreamConnected);
 }
 
 void Session::OnTcpFailed(const PoolFailure& failure) {
   info_.upstream_transport_failure_reason = arena_.Copy(failure.transport_reason);
-  if (failure.kind == PoolFailureKind::kOverflow) return GiveUp(ResponseFlag::kUpstreamOverflow);
+  if (failure.kind == PoolFailureKind::kOverflow) {
+    return GiveUp(ResponseFlag::kUpstreamOverflow, kResourceLimit);
+  }
   info_.flags.Add(ResponseFlag::kUpstreamConnectionFailure);
   cluster_->ReportResult(*host_, failure.kind == PoolFailureKind::kTimeout
                                      ? health::Outcome::kConnectTimeout
@@ -245,21 +300,34 @@ void Session::OnTcpFailed(const PoolFailure& failure) {
   }
 }
 
-void Session::GiveUp(ResponseFlag flag) {
+void Session::GiveUp(ResponseFlag flag, absl::string_view reason) {
   info_.flags.Add(flag);
+  downstream_->info().local_close_reason = reason;
   End();
 }
 
 void Session::OnData(bool eof) {
   if (over_) return;
   downstream_eof_ = downstream_eof_ || eof;
-  if (upstream_.connected()) PassUp();
+  if (upstream_.connected()) return PassUp();
+  HoldEarlyData(eof);
+}
+
+// There is no upstream connection yet: what came stays in input().
+void Session::HoldEarlyData(bool eof) {
+  if (!std::exchange(early_data_, true)) stats_.Add(TcpStat::kEarlyDataReceived);
+  if (downstream_->input().size() >= config().max_early_data.value_or(0)) {
+    downstream_->PauseReading(Connection::kPausePeer);
+  }
+  if (connecting_ || config().connect_mode != xds::TcpProxy::ConnectMode::kOnDownstreamData) return;
+  if (!downstream_->input().empty()) return Connect();
+  // A client that left without a word needs no upstream.
+  if (eof) End();
 }
 
 void Session::PassUp() {
   Touch();
   Body& input = downstream_->input();
-  info_.bytes_received += input.size();
   Connection& upstream = upstream_.connection();
   upstream.output().Append(input);
   upstream.Flush();
@@ -343,26 +411,26 @@ void Session::OnTcpClosed(CloseKind /*kind*/, bool reset) {
 }
 
 void Session::Touch() {
-  if (config().idle_timeout > absl::ZeroDuration()) {
-    idle_timer_.Start(absl::ToInt64Nanoseconds(config().idle_timeout));
+  if (idle_timeout_ > absl::ZeroDuration()) {
+    idle_timer_.Start(absl::ToInt64Nanoseconds(idle_timeout_));
   }
 }
 
 void Session::OnIdle() {
   stats_.Add(TcpStat::kIdleTimeout);
-  info_.response_code_details = "tcp_session_idle_timeout";
+  downstream_->info().local_close_reason = "tcp_session_idle_timeout";
   End();
 }
 
 void Session::OnAge() {
   stats_.Add(TcpStat::kMaxDownstreamConnectionDuration);
   info_.flags.Add(ResponseFlag::kDurationTimeout);
-  info_.response_code_details = "tcp_session_max_connection_duration_reached";
+  downstream_->info().local_close_reason = "max_connection_duration_reached";
   End();
 }
 
 void Session::OnLogTimer() {
-  Log();
+  Log(LogMoment::kTcpPeriodic);
   log_timer_.Start(absl::ToInt64Nanoseconds(config().access_log_flush_interval));
 }
 
@@ -379,7 +447,7 @@ void Session::End() {
   for (Timer* timer : {&backoff_timer_, &idle_timer_, &age_timer_, &log_timer_}) timer->Stop();
   if (flushing_) stats_.Sub(TcpStat::kUpstreamFlushActive);
   info_.timing.end_ns = loop().now_ns();
-  Log();
+  Log(LogMoment::kTcpConnectionEnd);
   upstream_.Close();
   downstream_->Close();
   CountBytes();
@@ -390,12 +458,10 @@ void Session::End() {
 
 StatSchema TcpStatSchema() { return kTcpStats; }
 
-std::unique_ptr<TcpSession> TcpSession::Start(std::unique_ptr<Connection> downstream, bool started,
-                                              std::shared_ptr<const TcpProxySettings> settings,
-                                              WorkerView* view, TcpSessionOwner* owner) {
-  auto session = std::make_unique<Session>(std::move(downstream), std::move(settings), view, owner);
-  session->Begin(started);
-  return session;
+std::unique_ptr<TcpSession> TcpSession::Make(std::unique_ptr<Connection> downstream,
+                                             std::shared_ptr<const TcpProxySettings> settings,
+                                             WorkerView* view, TcpSessionOwner* owner) {
+  return std::make_unique<Session>(std::move(downstream), std::move(settings), view, owner);
 }
 
 }  // namespace remora::proxy

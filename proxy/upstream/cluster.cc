@@ -52,6 +52,7 @@ std::shared_ptr<ClusterShared> MakeShared(const xds::Cluster& config, StatStore&
   shared->external = stats.Register(absl::StrCat(prefix, "external."), AnswerStatSchema());
   shared->canary = stats.Register(absl::StrCat(prefix, "canary."), AnswerStatSchema());
   shared->retry = stats.Register(absl::StrCat(prefix, "retry."), AnswerStatSchema());
+  shared->filters = stats.Register(prefix, FilterCountSchema());
   shared->http2 = stats.Register(absl::StrCat(prefix, "http2."), Http2StatSchema());
   shared->breakers_default = stats.Register(absl::StrCat(prefix, "circuit_breakers.default."),
                                             BreakerStatSchema(config.track_remaining_default));
@@ -87,7 +88,7 @@ std::shared_ptr<const absl::flat_hash_set<const lb::Host*>> MembersOf(const lb::
 
 // The policy of the previous state serves on when nothing it was made of has changed.
 bool KeepsPolicy(const ClusterInput& input) {
-  return input.previous != nullptr && input.local_hosts == nullptr &&
+  return input.previous != nullptr && input.local_hosts == input.previous->local_hosts &&
          input.previous->config == input.config &&
          &input.previous->policy->hosts() == input.hosts.get();
 }
@@ -136,6 +137,8 @@ absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, 
     if (!policy.ok()) return policy.status();
     cluster->policy = *std::move(policy);
   }
+  cluster->hosts = input.hosts;
+  cluster->local_hosts = input.local_hosts;
   const bool same_hosts =
       input.previous != nullptr && input.previous->policy->hosts().table() == input.hosts->table();
   cluster->members = same_hosts ? input.previous->members : MembersOf(*input.hosts);

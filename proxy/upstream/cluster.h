@@ -43,6 +43,7 @@ struct ClusterShared {
   const StatBlock* external = nullptr;          // AnswerStat
   const StatBlock* canary = nullptr;            // AnswerStat
   const StatBlock* retry = nullptr;             // AnswerStat
+  const StatBlock* filters = nullptr;           // ClusterCount
   const StatBlock* http2 = nullptr;             // Http2Stat; shown once HTTP/2 was spoken
   const StatBlock* tls = nullptr;               // TlsStat; null without TLS
   const StatBlock* breakers_default = nullptr;  // BreakerStat
@@ -67,6 +68,8 @@ class Cluster {
   std::shared_ptr<const xds::Cluster> config;
   // Over the current host set (`policy->hosts()`).
   std::shared_ptr<const lb::Policy> policy;
+  std::shared_ptr<const lb::HostSet> hosts;        // the policy's
+  std::shared_ptr<const lb::HostSet> local_hosts;  // that the policy was made with, or null
   std::shared_ptr<ClusterShared> shared;
   // Hosts of the set, for telling which pools outlived their host.
   std::shared_ptr<const absl::flat_hash_set<const lb::Host*>> members;
@@ -105,6 +108,10 @@ absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, 
 // Membership gauges of the set in force, and `membership_change` where the endpoints differ from
 // those of `previous` (null: the cluster is new); main, when the cluster is published.
 void PublishMembership(const Cluster& cluster, const Cluster* previous, StatStore& stats);
+// `lb_*` and table statistics of a policy that is not `previous`'s; main, when the cluster is
+// published. `threads` of Envoy would each have made one of their own.
+void PublishFigures(const Cluster& cluster, const Cluster* previous, uint32_t threads,
+                    StatStore& stats);
 // The `circuit_breakers.*` gauges; main, before a scrape.
 void RefreshBreakerGauges(const Cluster& cluster, StatStore& stats);
 

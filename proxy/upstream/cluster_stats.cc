@@ -68,6 +68,19 @@ void Count(const StatScope<Enum>& scope, int status, Enum completed, Enum first_
 StatSchema ClusterStatSchema() { return kClusterStats; }
 StatSchema AnswerStatSchema() { return kAnswerStats; }
 StatSchema RouteStatSchema() { return kRouteStats; }
+StatSchema FilterCountSchema() {
+  static constexpr StatDef kNames[] = {
+      {"ext_authz.ok", StatKind::kRareCounter},
+      {"ext_authz.denied", StatKind::kRareCounter},
+      {"ext_authz.error", StatKind::kRareCounter},
+      {"ext_authz.disabled", StatKind::kRareCounter},
+      {"ext_authz.failure_mode_allowed", StatKind::kRareCounter},
+      {"ratelimit.ok", StatKind::kRareCounter},
+      {"ratelimit.error", StatKind::kRareCounter},
+      {"ratelimit.over_limit", StatKind::kRareCounter},
+      {"ratelimit.failure_mode_allowed", StatKind::kRareCounter}};
+  return kNames;
+}
 StatSchema BreakerStatSchema(bool track_remaining) {
   const StatSchema all = kBreakerStats;
   return track_remaining ? all : all.first(kBreakerStatsAlways);

@@ -172,6 +172,9 @@ enum class BreakerStat : uint16_t {
 };
 StatSchema BreakerStatSchema(bool track_remaining);
 
+// Of ClusterCount, what HTTP filters count for a cluster; shown once counted.
+StatSchema FilterCountSchema();
+
 // Counts one answer: completed, class, code.
 void CountAnswer(const StatScope<ClusterStat>& scope, int status);
 void CountAnswer(const StatScope<AnswerStat>& scope, int status);

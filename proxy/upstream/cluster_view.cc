@@ -64,7 +64,9 @@ std::shared_ptr<const Cluster> ClusterView::Update(std::shared_ptr<const Cluster
   const bool same_hosts = cluster->members == cluster_->members;
   if (!keep_pools || !same_hosts) {
     for (auto it = pools_.begin(); it != pools_.end();) {
-      if (keep_pools && cluster->members->contains(it->first)) {
+      const bool stays = cluster->members->contains(it->first) ||
+                         made_hosts_.contains(it->first->address_string());
+      if (keep_pools && stays) {
         ++it;
         continue;
       }
@@ -72,7 +74,11 @@ std::shared_ptr<const Cluster> ClusterView::Update(std::shared_ptr<const Cluster
       pools_.erase(it++);
     }
   }
-  return std::exchange(cluster_, std::move(cluster));
+  by_address_.clear();
+  by_address_read_ = false;
+  std::shared_ptr<const Cluster> old = std::exchange(cluster_, std::move(cluster));
+  if (!made_hosts_.empty()) LetMadeHostsGo();
+  return old;
 }
 
 void ClusterView::Part(std::unique_ptr<HostPools> pools) {
@@ -83,6 +89,7 @@ void ClusterView::Part(std::unique_ptr<HostPools> pools) {
 
 void ClusterView::MarkRemoved() {
   removed_ = true;
+  made_hosts_.clear();
   for (auto& [host, pools] : pools_) Part(std::move(pools));
   pools_.clear();
 }
@@ -107,8 +114,11 @@ void ClusterView::SweepParting() {
 lb::Choice ClusterView::Pick(lb::PickContext& context) {
   const lb::Choice choice = picker_->Pick(context);
   if (!choice) stats_.Add(ClusterStat::kCxNoneHealthy);
-  const uint32_t notes = context.notes;
-  if (notes == 0) return choice;
+  if (context.notes != 0) CountNotes(context.notes);
+  return choice;
+}
+
+void ClusterView::CountNotes(uint32_t notes) {
   const auto count = [&](lb::PickNote note, ClusterStat stat) {
     if (notes & note) stats_.Add(stat);
   };
@@ -118,7 +128,9 @@ lb::Choice ClusterView::Pick(lb::PickContext& context) {
   count(lb::kNoteZoneRoutingCrossZone, ClusterStat::kLbZoneRoutingCrossZone);
   count(lb::kNoteZoneNoCapacityLeft, ClusterStat::kLbZoneNoCapacityLeft);
   count(lb::kNoteLocalClusterNotOk, ClusterStat::kLbLocalClusterNotOk);
-  return choice;
+  count(lb::kNoteSubsetSelected, ClusterStat::kLbSubsetsSelected);
+  count(lb::kNoteSubsetFallback, ClusterStat::kLbSubsetsFallback);
+  count(lb::kNoteSubsetFallbackPanic, ClusterStat::kLbSubsetsFallbackPanic);
 }
 
 HostPools& ClusterView::PoolsOf(const lb::HostEntry& entry) {

@@ -27,11 +27,30 @@ struct HostPools {
   std::shared_ptr<lb::Host> host;
   std::vector<std::unique_ptr<HttpPool>> http;  // few: by protocol, priority, transport
   uint32_t raw_connections = 0;                 // of TCP sessions, connecting ones included
+  // Of a host that this worker made for a request (original destination): its entry.
+  std::unique_ptr<const lb::HostEntry> own_entry;
   uint32_t refs = 0;                            // exchanges and sessions that point here
   bool parting =
       false;  // the host left the cluster, or its settings changed: no new picks come here
 
   bool unused() const;
+};
+
+// What a request wishes of a pick beyond its PickContext. All of it may be absent.
+struct PickWish {
+  // The address to use if that host may be used now.
+  absl::string_view override_host;
+  bool override_strict = false;  // no other host then
+  // Original destination clusters: where the request goes.
+  const lb::SocketAddress* destination = nullptr;
+};
+
+// A chosen host and the cluster that it is of: for aggregate clusters one of their members.
+struct Picked {
+  lb::Choice choice;
+  ClusterView* view = nullptr;
+
+  explicit operator bool() const { return static_cast<bool>(choice); }
 };
 
 // A worker's half of a cluster: the picker, the pools, the tickets and the numbers. Made when the
@@ -54,7 +73,13 @@ class ClusterView {
 
   // Chooses a host and counts how (`lb_*`, `upstream_cx_none_healthy`). The entry is valid until
   // the snapshot of this turn is retired (SnapshotPin).
+  // Of aggregate and original destination clusters it finds none: PickHost().
   lb::Choice Pick(lb::PickContext& context);
+  // The same for clusters of every kind. `context.priority_load` may be replaced.
+  Picked PickHost(lb::PickContext& context, const PickWish& wish);
+  // The entry of the host with this printed address, or null. The first look-up after an update of
+  // the endpoints takes O(hosts).
+  const lb::HostEntry* FindHost(absl::string_view address);
   // The pool for a chosen host; made when it is first needed.
   HttpPool& PoolFor(const lb::Choice& choice, const PoolKey& key);
   // Which of the cluster's transports a host gets: PoolKey::transport.
@@ -109,6 +134,12 @@ class ClusterView {
   }
   // Cells are made when something is first counted.
   const StatScope<AnswerStat>& Answers(StatScope<AnswerStat>& scope, const StatBlock& block);
+  void CountNotes(uint32_t notes);
+  Picked PickMember(lb::PickContext& context);
+  void ReadMembers();
+  lb::Choice PickDestination(const lb::SocketAddress* destination);
+  bool MayOverride(const lb::Host& host) const;
+  void LetMadeHostsGo();
   void SweepParting();
   void Part(std::unique_ptr<HostPools> pools);
 
@@ -123,6 +154,20 @@ class ClusterView {
   StatScope<Http2Stat> http2_stats_;
   CountedCodecs http2_counts_;
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<HostPools>> pools_;
+  // By printed address, of the set in force; read when first needed.
+  absl::flat_hash_map<absl::string_view, const lb::HostEntry*> by_address_;
+  bool by_address_read_ = false;
+  // Hosts that main does not know yet (original destination).
+  absl::flat_hash_map<std::string, HostPools*> made_hosts_;
+  // Aggregate clusters: the priorities of all members, one after the other.
+  struct Level {
+    ClusterView* view;
+    uint32_t priority;
+  };
+  std::vector<Level> levels_;
+  lb::PriorityState level_state_;
+  lb::PriorityLoad one_level_;
+  uint64_t levels_generation_ = 0;
   std::vector<std::unique_ptr<HostPools>> parting_;  // hosts that left, pools of old settings
   size_t connections_ = 0;
   uint32_t refs_ = 0;

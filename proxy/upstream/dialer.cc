@@ -1,11 +1,13 @@
 #include "proxy/upstream/dialer.h"
 
+#include <algorithm>
 #include <cstring>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "proxy/net/connection.h"
+#include "proxy/net/proxy_protocol.h"
 #include "proxy/net/socket_stream.h"
 #include "proxy/net/tls_transport.h"
 #include "proxy/upstream/cluster.h"
@@ -32,6 +34,36 @@ Address BindAddress(const xds::Cluster& config, Address::Kind family) {
     if (address && address->kind() == family) return *address;
   }
   return {};
+}
+
+// The TLVs of a stretch of them that the transport lets pass, and those that it adds.
+std::string TlvsOf(const xds::UpstreamTransport& transport, absl::string_view downstream) {
+  std::string out;
+  for (size_t at = 0; at + 3 <= downstream.size();) {
+    const size_t size = 3 + ((static_cast<uint8_t>(downstream[at + 1]) << 8) |
+                             static_cast<uint8_t>(downstream[at + 2]));
+    const auto type = static_cast<uint8_t>(downstream[at]);
+    const bool passes =
+        transport.pass_all_tlvs || std::count(transport.pass_tlvs.begin(),
+                                              transport.pass_tlvs.end(), type) != 0;
+    if (passes) absl::StrAppend(&out, downstream.substr(at, size));
+    at += size;
+  }
+  for (const auto& [type, value] : transport.added_tlvs) AppendProxyTlv(type, value, &out);
+  return out;
+}
+
+// Who speaks: the client, or without one (a health check) the proxy itself.
+std::string PrefaceOf(const xds::UpstreamTransport& transport, const Connection* downstream,
+                      Connection& upstream, const Address& to) {
+  const int version = transport.proxy_protocol_version;
+  if (downstream != nullptr) {
+    const ConnectionInfo& client = downstream->info();
+    return WriteProxyHeader(version, client.remote, client.local,
+                            TlvsOf(transport, downstream->proxy_tlvs()));
+  }
+  if (version == 2) return WriteProxyHeader(2, {}, {}, {});
+  return WriteProxyHeader(1, upstream.stream().local_address(), to, {});
 }
 
 class SocketsDialer final : public Dialer {
@@ -62,6 +94,10 @@ class SocketsDialer final : public Dialer {
         std::make_unique<Connection>(&loop, std::move(stream), std::move(transport),
                                      target.cluster.config->per_connection_buffer_limit);
     connection->info().direct_remote = connection->info().remote = to;
+    if (target.transport.config != nullptr && target.transport.config->proxy_protocol_version != 0) {
+      connection->SetPreface(
+          PrefaceOf(*target.transport.config, target.downstream, *connection, to));
+    }
     return connection;
   }
 };

@@ -24,6 +24,8 @@ struct DialTarget {
   absl::Span<const absl::string_view> alpn;
   // The calling thread's, for the handshake's counts; null: it is not counted.
   StatSlab* stats = nullptr;
+  // The client's connection that this one is for alone, for a PROXY protocol header; may be null.
+  const Connection* downstream = nullptr;
 };
 
 // Plug point: how upstream connections come to be. The sockets' one is the default; tests put

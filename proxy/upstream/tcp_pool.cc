@@ -50,7 +50,8 @@ void TcpLease::Open(ClusterView& view, const lb::Choice& choice, health::Routing
       this);
   const DialTarget target{
       *host_->host, view.cluster(),       view.transport(view.TransportIndex(*choice.entry)), {},
-      {},           &view.owner().stats()};
+      {},           &view.owner().stats(),
+      downstream_};
   connection_ = view.owner().dialer().Dial(view.loop(), target, &failure_reason_);
   if (connection_ == nullptr) {
     connect_timer_->Start(0);

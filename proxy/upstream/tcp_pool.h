@@ -42,6 +42,8 @@ class TcpLease : private ConnectionEvents {
     ~User() = default;
   };
 
+  // Whose bytes the connection will carry; outlives Open().
+  void set_downstream(const Connection* downstream) { downstream_ = downstream; }
   // Connects to a chosen host. Overflow is answered from inside, everything else in a later turn.
   void Open(ClusterView& view, const lb::Choice& choice, health::RoutingPriority priority,
             User* user);
@@ -74,6 +76,7 @@ class TcpLease : private ConnectionEvents {
   ClusterRef cluster_;
   HostPools* host_ = nullptr;
   User* user_ = nullptr;
+  const Connection* downstream_ = nullptr;
   std::unique_ptr<Connection> connection_;
   std::optional<Timer> connect_timer_;
   health::Ticket connection_ticket_;

@@ -52,6 +52,7 @@ void WorkerView::Install(std::shared_ptr<const ClusterMap> clusters,
   std::unique_ptr<InstalledSnapshot> old = std::move(current_);
   current_ = std::make_unique<InstalledSnapshot>(std::move(clusters), std::move(routes));
   current_->view_ = this;
+  ++generation_;
   UpdateViews(old.get());
   if (old->pins_ == 0) {
     SendHome(std::move(old));

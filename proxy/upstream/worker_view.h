@@ -94,6 +94,8 @@ class WorkerView {
         suspect;
     // An answer carried x-envoy-immediate-health-check-fail.
     std::function<void(const std::string& cluster, std::shared_ptr<lb::Host>)> immediate_fail;
+    // A request made this host (original destination).
+    std::function<void(const std::string& cluster, std::shared_ptr<lb::Host>)> new_host;
   };
 
   // `stats`: the thread's slab. `seed`: the worker's own.
@@ -124,6 +126,8 @@ class WorkerView {
   StatSlab& stats() { return *stats_; }
   lb::RandomSource& random() { return random_; }
   uint64_t seed() const { return seed_; }
+  // Grows with each installation.
+  uint64_t generation() const { return generation_; }
   const Mail& mail() const { return mail_; }
   // How connections come to be; sockets unless a test says otherwise.
   Dialer& dialer() { return *dialer_; }
@@ -158,6 +162,7 @@ class WorkerView {
   Dialer* dialer_;
   StatSlab* stats_;
   uint64_t seed_;
+  uint64_t generation_ = 1;
   Mail mail_;
   lb::RandomSource random_;
   std::unique_ptr<InstalledSnapshot> current_;

@@ -124,5 +124,18 @@ TEST(EdfQueue, ASuccessorGoesOnWhereItWas) {
   for (const int d : difference) EXPECT_LE(std::abs(d), 1);
 }
 
+TEST(EdfQueueTest, NoTurnIsLostBetweenTheStartAndWhatFollows) {
+  RandomSource random(7);
+  const std::vector<double> weights = {1, 2, 3};
+  for (int round = 0; round < 2000; ++round) {
+    const uint32_t start = static_cast<uint32_t>(random.Next());
+    EdfQueue queue = Make(weights, start);
+    PickN(queue, weights, 1);
+    std::vector<int> counts(3);
+    for (const uint32_t member : PickN(queue, weights, 60)) ++counts[member];
+    ASSERT_THAT(counts, ElementsAre(10, 20, 30)) << start;
+  }
+}
+
 }  // namespace
 }  // namespace remora::lb

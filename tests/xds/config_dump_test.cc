@@ -30,7 +30,8 @@ class ConfigDumpTest : public testing::Test {
   }
   // The part of that type.
   json Part(const std::string& type, const ConfigDumpQuery& query = {}) {
-    for (const json& config : json::parse(Render(query))["configs"]) {
+    const json dump = json::parse(Render(query));
+    for (const json& config : dump["configs"]) {
       if (config["@type"] == "type.googleapis.com/envoy.admin.v3." + type) return config;
     }
     return json();
@@ -111,7 +112,8 @@ TEST_F(ConfigDumpTest, PartsComeInEnvoysOrder) {
   ConfigDumpQuery query;
   query.include_eds = true;
   std::vector<std::string> order;
-  for (const json& config : json::parse(Render(query))["configs"]) {
+  const json dump = json::parse(Render(query));
+  for (const json& config : dump["configs"]) {
     order.push_back(std::string(config["@type"]).substr(35));
   }
   EXPECT_THAT(order, testing::ElementsAre("BootstrapConfigDump", "ClustersConfigDump",

@@ -1,11 +1,13 @@
 #include "proxy/stream/filter_chain.h"
 
+#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "filters/metadata.h"
 #include "gtest/gtest.h"
 
 namespace remora::proxy {
@@ -88,6 +90,8 @@ class FilterChainTest : public testing::Test, public FilterChainHost {
   Arena& arena() override { return arena_; }
   StreamInfo& info() override { return info_; }
   uint64_t random() override { return 1; }
+  WorkerView& view() override { std::abort(); }  // none of these filters makes calls
+  Metadata& dynamic_metadata() override { return metadata_; }
   const Runtime* runtime() override { return nullptr; }
   StatSlab& stat_slab() override { return slab_; }
   bool server_failing() override { return false; }
@@ -129,6 +133,7 @@ class FilterChainTest : public testing::Test, public FilterChainHost {
   Arena arena_;
   StreamInfo info_;
   StatSlab slab_;
+  Metadata metadata_;
   Headers headers_{&arena_};
   Levels levels_;
   std::vector<std::shared_ptr<Script>> scripts_;

@@ -37,12 +37,13 @@ class TcpProxyTest : public ::testing::Test, protected TcpSessionOwner {
         std::make_unique<Connection>(&f_.loop, std::move(stream), MakeRawTransport(), 1000);
     connection->info().remote = *Address::FromIp("10.9.9.9", 5);
     connection->input().Append(early);
-    session_ = TcpSession::Start(std::move(connection), false, settings, f_.view.get(), this);
+    session_ = TcpSession::Make(std::move(connection), settings, f_.view.get(), this);
+    session_->Begin(nullptr);
     f_.Turn();
   }
   FarEnd& upstream(size_t i = 0) { return *f_.dialer.dialled.at(i).far; }
 
-  void OnTcpLog(TcpSession& /*session*/, const StreamInfo& info) override {
+  void OnTcpLog(TcpSession& /*session*/, const StreamInfo& info, LogMoment) override {
     ++logs_;
     flags_ = info.flags;
     received_ = info.bytes_received;

@@ -6,6 +6,37 @@
 
 namespace remora::testing {
 
+namespace {
+
+class Pending final : public SideCall {
+ public:
+  explicit Pending(FilterHarness* harness) : harness_(harness) {}
+  ~Pending() override { harness_->http_done = nullptr, harness_->grpc_done = nullptr; }
+
+ private:
+  FilterHarness* harness_;
+};
+
+}  // namespace
+
+std::unique_ptr<SideCall> FilterHarness::CallHttp(const HttpCall& call, HttpCallDone done) {
+  call_headers = call.headers->CopyTo(&arena_);
+  call_cluster = std::string(call.cluster);
+  call_body = call.body == nullptr ? "" : call.body->ToString();
+  call_timeout_ms = call.timeout_ms;
+  http_done = std::move(done);
+  return std::make_unique<Pending>(this);
+}
+
+std::unique_ptr<SideCall> FilterHarness::CallGrpc(const GrpcCall& call, GrpcCallDone done) {
+  call_cluster = std::string(call.cluster);
+  call_method = std::string(call.method);
+  call_body = std::string(call.request);
+  call_timeout_ms = call.timeout_ms;
+  grpc_done = std::move(done);
+  return std::make_unique<Pending>(this);
+}
+
 FilterHarness::FilterHarness(absl::string_view type, absl::string_view config) {
   auto made = MakeHttpFilter("under test", type, config);
   EXPECT_TRUE(made.ok()) << made.status();
@@ -14,6 +45,7 @@ FilterHarness::FilterHarness(absl::string_view type, absl::string_view config) {
   filter = factory->Create(arena_);
   filter->Attach(this);
   info_.request_headers = &request;
+  info_.dynamic_metadata = &metadata;
   info_.response_headers = &response;
   request.set_pseudo(HeaderId::kMethod, "GET");
   request.set_pseudo(HeaderId::kPath, "/");

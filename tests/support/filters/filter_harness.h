@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "filters/api/factory.h"
 #include "filters/api/filter.h"
+#include "filters/metadata.h"
 #include "filters/registry.h"
 
 namespace remora::testing {
@@ -41,6 +42,11 @@ class FilterHarness : public FilterContext {
   Headers* response_headers() override { return &response; }
   const Runtime* runtime() const override { return nullptr; }
   void Count(uint32_t stat, int64_t amount) override { counts_[stat] += amount; }
+  void CountForCluster(ClusterCount what) override { ++cluster_counts[what]; }
+  void ChargeCluster(int http_status) override { charged.push_back(http_status); }
+  Metadata& dynamic_metadata() override { return metadata; }
+  std::unique_ptr<SideCall> CallHttp(const HttpCall& call, HttpCallDone done) override;
+  std::unique_ptr<SideCall> CallGrpc(const GrpcCall& call, GrpcCallDone done) override;
   const void* route_config() const override;
   size_t route_configs(const void** out, size_t most) const override;
   absl::string_view cluster_name() const override { return cluster; }
@@ -70,6 +76,17 @@ class FilterHarness : public FilterContext {
   std::string cluster;
   bool failing = false;
   std::optional<int64_t> timer;
+  Metadata metadata;
+  std::map<ClusterCount, int> cluster_counts;
+  std::vector<int> charged;
+  // The last call, and what answers it; null once the filter dropped its handle.
+  Headers* call_headers = nullptr;
+  std::string call_cluster;
+  std::string call_body;  // or the gRPC message
+  std::string call_method;
+  int64_t call_timeout_ms = 0;
+  HttpCallDone http_done;
+  GrpcCallDone grpc_done;
   int resumed = 0;
   int cleared = 0;
   std::optional<uint64_t> buffer_limit;

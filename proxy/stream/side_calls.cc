@@ -1,0 +1,226 @@
+#include "proxy/stream/side_calls.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "filters/api/arena.h"
+#include "filters/api/stream_info.h"
+#include "proxy/base/graveyard.h"
+#include "proxy/base/timer.h"
+#include "proxy/grpc/client.h"
+#include "proxy/stream/attempt.h"
+#include "proxy/upstream/cluster_view.h"
+
+namespace remora::proxy {
+namespace {
+
+// One request and its answer, which is collected. The handle may be dropped from inside `done`, so
+// the call is buried.
+class PendingHttp final : public Mortal, private Loop::TurnItem, private AttemptEvents {
+ public:
+  PendingHttp(WorkerView& view, const HttpCall& call, HttpCallDone done);
+  ~PendingHttp() override { Stop(); }
+
+  void Begin(absl::string_view cluster);
+  void Stop();
+  Loop& loop() { return view_.loop(); }
+
+ private:
+  void OnAttemptReady(Attempt& /*attempt*/) override {}
+  void OnAttemptInterim(Attempt& /*attempt*/, Headers* /*headers*/) override {}
+  void OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) override;
+  void OnAttemptBody(Attempt& attempt, Body& body, bool end) override;
+  void OnAttemptTrailers(Attempt& /*attempt*/, Headers* /*trailers*/) override {
+    End(HttpCallEnd::kAnswered);
+  }
+  void OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
+                       absl::string_view transport_reason) override;
+  void OnAttemptTimeout(Attempt& /*attempt*/, Limit /*limit*/) override {
+    End(HttpCallEnd::kTimeout);
+  }
+  void OnAttemptBlocked() override {}
+  void OnAttemptDrained() override {}
+  void RunAtEndOfTurn() override;
+
+  void Charge(int status);
+  void OnTimeout();
+  // Tells the filter when the turn is over.
+  void End(HttpCallEnd end);
+
+  WorkerView& view_;
+  HttpCallDone done_;  // null: nothing is called any more
+  ClusterRef cluster_;
+  SnapshotPin pin_;
+  Arena arena_;
+  StreamInfo info_;
+  Headers* request_;
+  Body request_body_;
+  const Headers* headers_ = nullptr;
+  Body body_;
+  uint64_t most_;
+  int64_t timeout_ms_;
+  int64_t sent_ns_ = 0;
+  std::optional<HttpCallEnd> end_;
+  Timer timer_;
+  std::unique_ptr<Attempt> attempt_;
+};
+
+PendingHttp::PendingHttp(WorkerView& view, const HttpCall& call, HttpCallDone done)
+    : view_(view),
+      done_(std::move(done)),
+      request_(call.headers->CopyTo(&arena_)),
+      most_(call.max_answer_bytes),
+      timeout_ms_(call.timeout_ms),
+      timer_(
+          &view.loop().timers(), [](void* self) { static_cast<PendingHttp*>(self)->OnTimeout(); },
+          this) {
+  if (call.body != nullptr) request_body_.AppendShared(*call.body);
+}
+
+void PendingHttp::Begin(absl::string_view name) {
+  ClusterView* cluster = view_.FindCluster(name);
+  if (cluster == nullptr) return End(HttpCallEnd::kNoCluster);
+  cluster_ = ClusterRef(cluster);
+  lb::PickContext context(view_.random(), lb::TimePoint(view_.loop().now_ns()));
+  const lb::Choice choice = cluster->Pick(context);
+  if (!choice) {
+    Charge(503);
+    return End(HttpCallEnd::kFailed);
+  }
+  pin_ = view_.Pin();
+  if (timeout_ms_ > 0) timer_.StartMs(timeout_ms_);
+  sent_ns_ = view_.loop().now_ns();
+  PoolKey key;
+  using Config = xds::UpstreamHttpOptions::Protocol;
+  const Config protocol = cluster->config().http.protocol;
+  if (protocol == Config::kHttp2) key.protocol = UpstreamProtocol::kHttp2;
+  if (protocol == Config::kAuto) key.protocol = UpstreamProtocol::kAuto;
+  key.transport = cluster->TransportIndex(*choice.entry);
+
+  Attempt::Start start;
+  start.cluster = cluster;
+  start.choice = choice;
+  start.key = key;
+  start.headers = request_;
+  start.end = request_body_.empty();
+  start.info = &info_;
+  start.arena = &arena_;
+  attempt_.reset(new Attempt(this));
+  Attempt& attempt = *attempt_;
+  attempt.Begin(start);
+  if (attempt_.get() == &attempt && !start.end) attempt.SendBody(request_body_, true);
+}
+
+void PendingHttp::Charge(int status) {
+  CountAnswer(cluster_->stats(), status);
+  CountAnswer(cluster_->internal_answers(), status);
+}
+
+void PendingHttp::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
+  const int status = headers->status();
+  Charge(status);
+  cluster_->ReportStatus(*attempt.host(), status);
+  lb::HostState& state = attempt.host()->host->state();
+  (status < 500 ? state.rq_success : state.rq_error).fetch_add(1, std::memory_order_relaxed);
+  const auto ms = static_cast<uint64_t>((view_.loop().now_ns() - sent_ns_) / 1000000);
+  cluster_->stats().Record(ClusterStat::kRqTime, ms);
+  cluster_->internal_answers().Record(AnswerStat::kTime, ms);
+  headers_ = headers;
+  if (end) End(HttpCallEnd::kAnswered);
+}
+
+void PendingHttp::OnAttemptBody(Attempt& /*attempt*/, Body& body, bool end) {
+  body_.Append(body);
+  if (body_.size() > most_) return End(HttpCallEnd::kFailed);
+  if (end) End(HttpCallEnd::kAnswered);
+}
+
+void PendingHttp::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
+                                  absl::string_view /*transport_reason*/) {
+  if (failure != AttemptFailure::kOverflow) {
+    cluster_->ReportResult(*attempt.host(), health::Outcome::kConnectFailed);
+  }
+  if (!attempt.headers_received()) Charge(TextOf(failure).status);
+  End(HttpCallEnd::kFailed);
+}
+
+void PendingHttp::OnTimeout() {
+  cluster_->stats().Add(ClusterStat::kRqTimeout);
+  if (headers_ == nullptr) Charge(504);
+  End(HttpCallEnd::kTimeout);
+}
+
+void PendingHttp::End(HttpCallEnd end) {
+  if (end_.has_value()) return;
+  end_ = end;
+  timer_.Stop();
+  loop().AtEndOfTurn(this);
+}
+
+void PendingHttp::RunAtEndOfTurn() {
+  if (!done_ || !end_.has_value()) return;
+  Attempt::Drop(std::move(attempt_), loop());
+  const HttpCallDone done = std::exchange(done_, nullptr);
+  HttpAnswer answer;
+  answer.end = *end_;
+  if (answer.end == HttpCallEnd::kAnswered) {
+    answer.headers = headers_;
+    answer.body = body_.Linearize(body_.size());
+  }
+  done(answer);
+}
+
+void PendingHttp::Stop() {
+  done_ = nullptr;
+  timer_.Stop();
+  Unlink();
+  if (attempt_ != nullptr) Attempt::Drop(std::move(attempt_), loop());
+  pin_.Release();
+  cluster_.Release();
+}
+
+class HttpHandle final : public SideCall {
+ public:
+  explicit HttpHandle(std::unique_ptr<PendingHttp> call) : call_(std::move(call)) {}
+  ~HttpHandle() override {
+    call_->Stop();
+    Loop& loop = call_->loop();
+    loop.graveyard().Bury(std::move(call_));
+  }
+
+ private:
+  std::unique_ptr<PendingHttp> call_;
+};
+
+class GrpcHandle final : public SideCall {
+ public:
+  explicit GrpcHandle(std::unique_ptr<GrpcUnaryCall> call) : call_(std::move(call)) {}
+
+ private:
+  std::unique_ptr<GrpcUnaryCall> call_;
+};
+
+}  // namespace
+
+std::unique_ptr<SideCall> StartHttpCall(WorkerView& view, const HttpCall& call, HttpCallDone done) {
+  auto pending = std::make_unique<PendingHttp>(view, call, std::move(done));
+  pending->Begin(call.cluster);
+  return std::make_unique<HttpHandle>(std::move(pending));
+}
+
+std::unique_ptr<SideCall> StartGrpcSideCall(WorkerView& view, const GrpcCall& call,
+                                            GrpcCallDone done) {
+  GrpcCallOptions options;
+  options.method = std::string(call.method);
+  options.authority = std::string(call.authority);
+  options.metadata = call.metadata;
+  options.timeout_ms = call.timeout_ms;
+  return std::make_unique<GrpcHandle>(
+      StartGrpcCall(view, call.cluster, options, call.request,
+                    [done = std::move(done)](const GrpcStatus& status, Body& response) {
+                      done({status.code, status.message, response.Linearize(response.size())});
+                    }));
+}
+
+}  // namespace remora::proxy
