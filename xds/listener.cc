@@ -211,6 +211,9 @@ class Listener::Parser {
     if (proto.has_fcds_config()) {
       context_.ErrorAt("fcds_config", "is not supported");
     }
+    if (proto.connection_balance_config().has_exact_balance()) {
+      context_.NotHonoured("connection_balance_config.exact_balance");
+    }
     if (proto.connection_balance_config().has_extend_balance()) {
       context_.NotHonoured("connection_balance_config.extend_balance");
     }

@@ -70,8 +70,7 @@ Settings ParseRateLimit(const Extension& config, ParseContext& context) {
   if (bucket.has_tokens_per_fill()) out->tokens_per_fill = bucket.tokens_per_fill().value();
   out->fill_interval = FromProto(bucket.fill_interval());
   if (out->fill_interval < absl::Milliseconds(50)) {
-    context.ErrorAt("token_bucket",
-                    "local rate limit token bucket fill timer must be >= 50ms");
+    context.ErrorAt("token_bucket", "local rate limit token bucket fill timer must be >= 50ms");
   }
   out->share_key = proto.share_key();
   if (proto.has_runtime_enabled()) out->enabled = FlagFrom(proto.runtime_enabled());
@@ -129,12 +128,16 @@ struct Row {
   Settings (*parse)(const Extension& config, ParseContext& context);
 };
 constexpr Row kRows[] = {
-    {ConnectionLimit::kType, {"envoy.filters.network.connection_limit", false}, &ParseConnectionLimit},
+    {ConnectionLimit::kType,
+     {"envoy.filters.network.connection_limit", false},
+     &ParseConnectionLimit},
     {DirectResponse::kType, {"envoy.filters.network.direct_response", true}, &ParseDirectResponse},
     {Echo::kType, {"envoy.filters.network.echo", true}, &ParseEcho},
     {NetworkRateLimit::kType, {"envoy.filters.network.local_ratelimit", false}, &ParseRateLimit},
     {NetworkRbac::kType, {"envoy.filters.network.rbac", false}, &ParseRbac},
-    {SetFilterState::kType, {"envoy.filters.network.set_filter_state", false}, &ParseSetFilterState},
+    {SetFilterState::kType,
+     {"envoy.filters.network.set_filter_state", false},
+     &ParseSetFilterState},
     {SniCluster::kType, {"envoy.filters.network.sni_cluster", false}, &ParseSniCluster},
 };
 

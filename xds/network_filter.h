@@ -87,7 +87,7 @@ struct SetFilterState final : NetworkSettings {
       "envoy.extensions.filters.network.set_filter_state.v3.Config";
   struct Value {
     std::string key;
-    std::string fixed;                         // without a formatter
+    std::string fixed;                           // without a formatter
     std::shared_ptr<const Formatter> formatter;  // null: `fixed`
     bool skip_if_empty = false;
   };

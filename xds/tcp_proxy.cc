@@ -1,7 +1,9 @@
 #include "xds/tcp_proxy.h"
 
 #include "envoy/extensions/filters/network/tcp_proxy/v3/tcp_proxy.pb.h"
+#include "filters/metadata.h"
 #include "xds/durations.h"
+#include "xds/lb_labels.h"
 
 namespace remora::xds {
 namespace {
@@ -10,12 +12,13 @@ using Proto = envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy;
 
 void ParseTarget(const Proto& proto, TcpProxy* out, ParseContext& context) {
   out->cluster = proto.cluster();
+  const Metadata whole = Metadata::From(proto.metadata_match());
   for (const auto& item : proto.weighted_clusters().clusters()) {
     out->weighted_clusters.push_back(
-        {item.name(), item.weight(), Metadata::From(item.metadata_match())});
+        {item.name(), item.weight(), CriteriaFrom(whole, Metadata::From(item.metadata_match()))});
     out->total_weight += item.weight();
   }
-  out->metadata_match = Metadata::From(proto.metadata_match());
+  out->criteria = CriteriaFrom(whole, {});
   for (int i = 0; i < proto.hash_policy_size(); ++i) {
     ParseContext::Scope scope(context, "hash_policy", i);
     const auto& policy = proto.hash_policy(i);
@@ -78,14 +81,14 @@ void WarnOfTheRest(const Proto& proto, ParseContext& context) {
 
 }  // namespace
 
-absl::string_view TcpProxy::ChooseCluster(uint64_t random) const {
-  if (weighted_clusters.empty()) return cluster;
+const TcpProxy::WeightedCluster* TcpProxy::ChooseWeighted(uint64_t random) const {
+  if (weighted_clusters.empty()) return nullptr;
   uint64_t rest = random % total_weight;
   for (const WeightedCluster& item : weighted_clusters) {
-    if (rest < item.weight) return item.name;
+    if (rest < item.weight) return &item;
     rest -= item.weight;
   }
-  return weighted_clusters.back().name;
+  return &weighted_clusters.back();
 }
 
 absl::StatusOr<std::shared_ptr<const TcpProxy>> TcpProxy::Parse(const Proto& proto,

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
-#include "filters/metadata.h"
+#include "lb/criteria.h"
 #include "xds/access_log.h"
 #include "xds/parse_context.h"
 
@@ -23,14 +23,14 @@ struct TcpProxy {
   struct WeightedCluster {
     std::string name;
     uint32_t weight = 0;
-    Metadata metadata_match;
+    std::shared_ptr<const lb::Criteria> criteria;  // over those of the whole; null: none
   };
 
   std::string stat_prefix;
   std::string cluster;  // one of `cluster` and `weighted_clusters`
   std::vector<WeightedCluster> weighted_clusters;
   uint32_t total_weight = 0;
-  Metadata metadata_match;
+  std::shared_ptr<const lb::Criteria> criteria;  // of metadata_match; null: none
   absl::Duration idle_timeout = absl::Hours(1);  // both directions quiet; zero: none
   uint32_t max_connect_attempts = 1;
   absl::Duration connect_backoff_base;  // zero: at once
@@ -49,8 +49,9 @@ struct TcpProxy {
   // Bytes that are read before there is an upstream connection; absent: none.
   std::optional<uint32_t> max_early_data;
 
-  // The cluster for one connection. `random` is any 64-bit number.
-  absl::string_view ChooseCluster(uint64_t random) const;
+  // The cluster for one connection: one of the weighted ones, or null where there is only
+  // `cluster`. `random` is any 64-bit number.
+  const WeightedCluster* ChooseWeighted(uint64_t random) const;
 
   static absl::StatusOr<std::shared_ptr<const TcpProxy>> Parse(
       const envoy::extensions::filters::network::tcp_proxy::v3::TcpProxy& proto,

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "proxy/main/tls_contexts.h"
 #include "proxy/net/tls_transport.h"
 
 namespace remora::proxy {
@@ -34,8 +35,8 @@ void ServedConnection::Start() {
   }
   listener_->stats().Add(ListenerStat::kPreCxActive);
   pre_counted_ = true;
-  filters_ = std::make_unique<ListenerFilterRun>(
-      config_->config->listener_filters, &config_->filter_stats, listener_->world().stats);
+  filters_ = std::make_unique<ListenerFilterRun>(config_->config->listener_filters,
+                                                 &config_->filter_stats, listener_->world().stats);
   const absl::Duration timeout = config_->config->listener_filters_timeout;
   if (timeout > absl::ZeroDuration()) filter_timer_.Start(absl::ToInt64Nanoseconds(timeout));
   connection_->Start(this);
@@ -154,6 +155,9 @@ void ServedConnection::Dispatch() {
   if (chain_->wants_tls) {
     if (chain_->tls == nullptr) {
       // The secrets are not here yet: nothing can be served.
+      StatScope<SslFactoryStat>(world.stats->Cells(*chain_->tls_factory))
+          .Add(SslFactoryStat::kDownstreamSecretsNotReady);
+      info.transport_failure_reason = "TLS_error:_Secret_is_not_supplied_by_SDS";
       Reject();
       return;
     }
@@ -165,13 +169,16 @@ void ServedConnection::Dispatch() {
     return;
   }
   MakeServer();
+  if (filters_ != nullptr && filters_->metadata() != nullptr) {
+    this->info().dynamic_metadata = filters_->metadata();
+  }
   const absl::Duration timeout = chain_->config->transport_connect_timeout;
   if (chain_->wants_tls && timeout > absl::ZeroDuration()) {
     filter_timer_.Start(absl::ToInt64Nanoseconds(timeout));
   }
   if (!chain_->network.empty()) {
-    network_ = std::make_unique<NetworkChain>(world.http, &connection(), &this->info(),
-                                              chain_->network);
+    network_ =
+        std::make_unique<NetworkChain>(world.http, &connection(), &this->info(), chain_->network);
     if (!network_->Begin()) {
       // A filter closed it or will; the peer may also leave first.
       if (connection().closed()) {
@@ -220,7 +227,8 @@ StreamInfo& ServedConnection::info() {
     own_info_->downstream = &connection().info();
     own_info_->remote = connection().info().remote;
     own_info_->timing.start_ns = start_ns_;
-    own_info_->timing.start_system_ns = listener_->world().loop->system_now_ns();
+    Loop& loop = *listener_->world().loop;
+    own_info_->timing.start_system_ns = loop.system_now_ns() - (loop.now_ns() - start_ns_);
   }
   return *own_info_;
 }
@@ -269,8 +277,7 @@ size_t ServedConnection::open_exchanges() const {
 
 void ServedConnection::OnHttpConnectionEnded(HttpConnection* /*connection*/) { End(); }
 
-void ServedConnection::OnTcpLog(TcpSession& /*session*/, const StreamInfo& info,
-                                LogMoment moment) {
+void ServedConnection::OnTcpLog(TcpSession& /*session*/, const StreamInfo& info, LogMoment moment) {
   const ListenerWorld& world = listener_->world();
   chain_->tcp_log.Log(info, moment, world.http->runtime(), world.http->random(),
                       world.http->logs());

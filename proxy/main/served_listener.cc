@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "proxy/main/listener_stats.h"
+#include "proxy/main/tls_contexts.h"
 #include "xds/http_connection_manager.h"
 #include "xds/tcp_proxy.h"
 
@@ -73,7 +74,7 @@ absl::Status BindAll(const ListenerInput& input, ServedListener* out) {
 // Builds the network filters and what ends the chain: an HTTP connection manager, a TCP proxy, or
 // the last of the filters.
 absl::Status BuildFilters(const ListenerInput& input, const std::string& prefix,
-                           ServedChain* chain) {
+                          ServedChain* chain) {
   const xds::FilterChain& config = *chain->config;
   for (const xds::NetworkFilter& filter : config.filters) {
     if (filter.http != nullptr) {
@@ -117,6 +118,8 @@ absl::StatusOr<std::shared_ptr<const ServedChain>> BuildChain(
   if (!status.ok()) return status;
   if (config->tls != nullptr) {
     chain->wants_tls = true;
+    chain->tls_factory = input.stats->Register(absl::StrCat(prefix, "server_ssl_socket_factory."),
+                                               SslFactoryStatSchema());
     absl::StatusOr<std::shared_ptr<const ServerTlsContext>> tls = input.tls(*config->tls, prefix);
     if (!tls.ok()) return tls.status();
     chain->tls = *std::move(tls);
@@ -195,7 +198,8 @@ absl::StatusOr<std::shared_ptr<const ServedListener>> BuildListener(const Listen
       absl::StrCat("envoy.resource_limits.listener.", input.config->name, ".connection_limit");
   listener->process =
       input.process != nullptr ? input.process : std::make_shared<ConnectionBudget>(std::nullopt);
-  listener->filter_stats = RegisterListenerFilterStats(input.config->listener_filters, *input.stats);
+  listener->filter_stats =
+      RegisterListenerFilterStats(input.config->listener_filters, *input.stats);
   listener->stats = input.stats->Register(prefix, ListenerStatSchema());
   for (size_t i = 0; i < input.workers; ++i) {
     listener->worker_stats.push_back(

@@ -50,6 +50,7 @@ struct ServedChain {
   // Null without TLS, and while a secret is missing: connections are then closed.
   std::shared_ptr<const ServerTlsContext> tls;
   bool wants_tls = false;
+  const StatBlock* tls_factory = nullptr;  // SslFactoryStat; null without TLS
 };
 
 // A listener as workers serve it. A new object for each change; `id` tells whether it is the same
@@ -83,7 +84,7 @@ struct ListenerInput {
   LogFiles* logs = nullptr;
   TokenBuckets* buckets = nullptr;            // of network filters that share them
   std::shared_ptr<ConnectionBudget> process;  // null: no limit
-  ListenSockets* sockets = nullptr;  // null: validate only, bind nothing
+  ListenSockets* sockets = nullptr;           // null: validate only, bind nothing
   Address host_address;
   std::string node_id;
   std::string service_cluster;

@@ -24,7 +24,27 @@ void AddIdentity(const xds::Secret* secret, std::string* identity) {
   absl::StrAppend(identity, "|", reinterpret_cast<uintptr_t>(secret));
 }
 
+constexpr StatDef kFactoryStats[] = {
+    {"ssl_context_update_by_sds", StatKind::kCounter},
+    {"upstream_context_secrets_not_ready", StatKind::kCounter},
+    {"downstream_context_secrets_not_ready", StatKind::kCounter},
+};
+
 }  // namespace
+
+StatSchema SslFactoryStatSchema() { return kFactoryStats; }
+
+void TlsContexts::CountSecrets(const std::string& prefix, const std::string& owner,
+                               const std::vector<const xds::Secret*>& secrets) {
+  const StatBlock* block = stats_->Register(prefix, kFactoryStats);
+  std::vector<const xds::Secret*>& before = counted_[absl::StrCat(prefix, "|", owner)];
+  for (const xds::Secret* secret : secrets) {
+    if (std::count(before.begin(), before.end(), secret) == 0) {
+      stats_->MainScope<SslFactoryStat>(block).Add(SslFactoryStat::kUpdateBySds);
+    }
+  }
+  before = secrets;
+}
 
 bool TlsContexts::SetSecrets(std::shared_ptr<const xds::Secrets> secrets) {
   const std::shared_ptr<const xds::Secrets> before = std::exchange(secrets_, std::move(secrets));
@@ -50,6 +70,7 @@ TlsContexts::Resolved TlsContexts::Resolve(const xds::CommonTls& common) const {
     }
     resolved.certificates.push_back(*certificate);
     AddIdentity(secret, &resolved.identity);
+    if (ref.source) resolved.delivered.push_back(secret);
   }
   resolved.validation = common.validation;
   if (!common.validation_ref) return resolved;
@@ -63,12 +84,15 @@ TlsContexts::Resolved TlsContexts::Resolve(const xds::CommonTls& common) const {
   resolved.validation =
       resolved.validation ? xds::MergeValidation(*resolved.validation, *validation) : *validation;
   AddIdentity(secret, &resolved.identity);
+  if (common.validation_ref->source) resolved.delivered.push_back(secret);
   return resolved;
 }
 
 absl::StatusOr<std::shared_ptr<const ServerTlsContext>> TlsContexts::ForServer(
     const xds::DownstreamTls& tls, const std::string& stat_prefix) {
   Resolved resolved = Resolve(tls.common);
+  CountSecrets(absl::StrCat(stat_prefix, "server_ssl_socket_factory."), tls.key,
+               resolved.delivered);
   std::optional<xds::SessionTicketKeys> tickets = tls.ticket_keys;
   if (tls.ticket_keys_ref) {
     const xds::Secret* secret = Find(tls.ticket_keys_ref->name);
@@ -93,6 +117,8 @@ absl::StatusOr<std::shared_ptr<const ServerTlsContext>> TlsContexts::ForServer(
 absl::StatusOr<std::shared_ptr<const ClientTlsContext>> TlsContexts::ForClient(
     const xds::UpstreamTls& tls, const std::string& stat_prefix) {
   Resolved resolved = Resolve(tls.common);
+  CountSecrets(absl::StrCat(stat_prefix, "client_ssl_socket_factory."), tls.key,
+               resolved.delivered);
   if (!resolved.complete) return std::shared_ptr<const ClientTlsContext>();
   const std::string key = absl::StrCat(stat_prefix, "|", tls.key, resolved.identity);
   std::weak_ptr<const ClientTlsContext>& slot = clients_[key];

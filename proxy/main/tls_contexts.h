@@ -15,6 +15,14 @@
 
 namespace remora::proxy {
 
+// "listener.NAME.server_ssl_socket_factory.", "cluster.NAME.client_ssl_socket_factory."
+enum class SslFactoryStat {
+  kUpdateBySds,
+  kUpstreamSecretsNotReady,
+  kDownstreamSecretsNotReady,
+};
+StatSchema SslFactoryStatSchema();
+
 // Makes TLS contexts of settings and the secrets they refer to, and shares them between equal
 // settings.
 //
@@ -41,17 +49,22 @@ class TlsContexts {
 
  private:
   void Sweep();
+  // Counts secrets that were not part of these settings' context before ("...ssl_socket_factory.").
+  void CountSecrets(const std::string& prefix, const std::string& owner,
+                    const std::vector<const xds::Secret*>& secrets);
 
   struct Resolved {
     bool complete = true;
     std::vector<xds::TlsCertificate> certificates;
     std::optional<xds::ValidationContext> validation;
-    std::string identity;  // which secrets went in
+    std::string identity;                       // which secrets went in
+    std::vector<const xds::Secret*> delivered;  // those of them that came over SDS
   };
   Resolved Resolve(const xds::CommonTls& common) const;
   const xds::Secret* Find(const std::string& name) const;
 
   StatStore* stats_;
+  absl::flat_hash_map<std::string, std::vector<const xds::Secret*>> counted_;
   std::shared_ptr<const xds::Secrets> secrets_;
   absl::flat_hash_map<std::string, std::weak_ptr<const ServerTlsContext>> servers_;
   absl::flat_hash_map<std::string, std::weak_ptr<const ClientTlsContext>> clients_;

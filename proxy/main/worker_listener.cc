@@ -30,8 +30,7 @@ void WorkerListener::StartAccepting() {
 
 bool WorkerListener::MayAccept() {
   const Runtime* runtime = world_->http->runtime();
-  if (!listener_->config->ignore_global_connection_limit &&
-      !listener_->process->MayOpen(runtime)) {
+  if (!listener_->config->ignore_global_connection_limit && !listener_->process->MayOpen(runtime)) {
     stats_.Add(ListenerStat::kGlobalCxOverflow);
     return false;
   }
@@ -162,8 +161,8 @@ WorkerListener* FindListener(const std::vector<std::unique_ptr<WorkerListener>>&
       if (!own || own->port() != address.port()) continue;
       if (*own == address) return listener.get();
       const bool any4 = spec.host == "0.0.0.0" && address.kind() == Address::Kind::kIpv4;
-      const bool any6 = spec.host == "::" &&
-                        (address.kind() == Address::Kind::kIpv6 || spec.ipv4_compat);
+      const bool any6 =
+          spec.host == "::" && (address.kind() == Address::Kind::kIpv6 || spec.ipv4_compat);
       if (any4 || any6) wildcard = listener.get();
     }
   }

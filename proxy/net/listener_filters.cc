@@ -38,8 +38,8 @@ constexpr StatDef kTlsStats[] = {
 // "http_inspector."
 enum class HttpStat { kReadError, kHttp10, kHttp11, kHttp2, kNotFound };
 constexpr StatDef kHttpStats[] = {
-    {"read_error", StatKind::kCounter},   {"http10_found", StatKind::kCounter},
-    {"http11_found", StatKind::kCounter}, {"http2_found", StatKind::kCounter},
+    {"read_error", StatKind::kCounter},     {"http10_found", StatKind::kCounter},
+    {"http11_found", StatKind::kCounter},   {"http2_found", StatKind::kCounter},
     {"http_not_found", StatKind::kCounter},
 };
 // "proxy_proto.", "proxy_proto.PREFIX."
@@ -54,10 +54,10 @@ enum class ProxyStat {
   kV2Found,
 };
 constexpr StatDef kProxyStats[] = {
-    {"not_found_allowed", StatKind::kCounter},  {"not_found_disallowed", StatKind::kCounter},
+    {"not_found_allowed", StatKind::kCounter},      {"not_found_disallowed", StatKind::kCounter},
     {"versions.v1.disallowed", StatKind::kCounter}, {"versions.v1.error", StatKind::kCounter},
-    {"versions.v1.found", StatKind::kCounter},  {"versions.v2.disallowed", StatKind::kCounter},
-    {"versions.v2.error", StatKind::kCounter},  {"versions.v2.found", StatKind::kCounter},
+    {"versions.v1.found", StatKind::kCounter},      {"versions.v2.disallowed", StatKind::kCounter},
+    {"versions.v2.error", StatKind::kCounter},      {"versions.v2.found", StatKind::kCounter},
 };
 enum class ProxyErrorStat { kError };
 constexpr StatDef kProxyErrorStats[] = {{"downstream_cx_proxy_proto_error", StatKind::kCounter}};
@@ -73,9 +73,9 @@ ListenerFilterStats RegisterListenerFilterStats(const std::vector<xds::ListenerF
     if (filter.kind == Kind::kTlsInspector) block = store.Register("tls_inspector.", kTlsStats);
     if (filter.kind == Kind::kHttpInspector) block = store.Register("http_inspector.", kHttpStats);
     if (filter.kind == Kind::kProxyProtocol) {
-      block = store.Register(absl::StrCat("proxy_proto.", filter.stat_prefix,
-                                          filter.stat_prefix.empty() ? "" : "."),
-                             kProxyStats);
+      block = store.Register(
+          absl::StrCat("proxy_proto.", filter.stat_prefix, filter.stat_prefix.empty() ? "" : "."),
+          kProxyStats);
       out.proxy_errors = store.Register("", kProxyErrorStats);
     }
     out.by_filter.push_back(block);
@@ -204,13 +204,29 @@ ListenerFilterRun::Result ListenerFilterRun::ReadProxyHeader(const xds::Listener
     connection.info().local_restored |= destination_restored_;
     connection.info().local = header->destination;
   }
-  for (const ProxyHeader::Tlv& tlv : header->tlvs) {
-    const bool passes = filter.tlv_pass_all || std::count(filter.tlv_pass.begin(),
-                                                          filter.tlv_pass.end(), tlv.type) != 0;
-    if (passes) AppendProxyTlv(tlv.type, tlv.value, &connection.proxy_tlvs());
-  }
+  KeepTlvs(filter, *header, connection);
   proxy_ = std::move(header);
   return Result::kDone;
+}
+
+// TLVs that may be passed on, and those that rules turn into metadata.
+void ListenerFilterRun::KeepTlvs(const xds::ListenerFilter& filter, const ProxyHeader& header,
+                                 Connection& connection) {
+  constexpr absl::string_view kNamespace = "envoy.filters.listener.proxy_protocol";
+  for (const ProxyHeader::Tlv& tlv : header.tlvs) {
+    const bool passes = filter.tlv_pass_all ||
+                        std::count(filter.tlv_pass.begin(), filter.tlv_pass.end(), tlv.type) != 0;
+    if (passes) AppendProxyTlv(tlv.type, tlv.value, &connection.proxy_tlvs());
+    for (const xds::ListenerFilter::TlvRule& rule : filter.tlv_rules) {
+      if (rule.type != tlv.type) continue;
+      if (metadata_ == nullptr) metadata_ = std::make_unique<Metadata>();
+      MetadataValue& space =
+          metadata_->namespaces[rule.metadata_namespace.empty() ? std::string(kNamespace)
+                                                                : rule.metadata_namespace];
+      if (space.fields() == nullptr) space = MetadataValue::Fields();
+      (*space.mutable_fields())[rule.key] = tlv.value;
+    }
+  }
 }
 
 ListenerFilterRun::Result ListenerFilterRun::RefuseProxyHeader() {

@@ -8,6 +8,7 @@
 
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
+#include "filters/metadata.h"
 #include "proxy/base/stats.h"
 #include "proxy/net/connection.h"
 #include "proxy/net/http_inspector.h"
@@ -58,6 +59,8 @@ class ListenerFilterRun {
   }
   // Of the PROXY protocol's header, when there was one.
   const ProxyHeader* proxy_header() const { return proxy_.get(); }
+  // What rules of PROXY protocol filters made of its TLVs; null when there is nothing.
+  const Metadata* metadata() const { return metadata_.get(); }
   // The local address of the connection's info is now where the client meant to go.
   bool destination_restored() const { return destination_restored_; }
 
@@ -68,6 +71,8 @@ class ListenerFilterRun {
   Result InspectHttp(Connection& connection);
   Result ReadProxyHeader(const xds::ListenerFilter& filter, Connection& connection);
   Result RefuseProxyHeader();
+  void KeepTlvs(const xds::ListenerFilter& filter, const ProxyHeader& header,
+                Connection& connection);
   Result RestoreDestination(Connection& connection);
   // Counts in the block of the filter that runs.
   template <typename Stat>
@@ -83,6 +88,7 @@ class ListenerFilterRun {
   std::vector<absl::string_view> application_protocols_;
   ClientHello hello_;
   std::unique_ptr<ProxyHeader> proxy_;
+  std::unique_ptr<Metadata> metadata_;
   bool destination_restored_ = false;
 };
 

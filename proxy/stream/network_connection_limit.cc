@@ -89,8 +89,8 @@ absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> MakeConnectionLimit(
     std::shared_ptr<const xds::NetworkSettings> settings, const NetworkFactoryInput& input) {
   Settings out;
   out.config = std::static_pointer_cast<const xds::ConnectionLimit>(std::move(settings));
-  out.stats =
-      input.stats->Register(absl::StrCat("connection_limit.", out.config->stat_prefix, "."), kStats);
+  out.stats = input.stats->Register(absl::StrCat("connection_limit.", out.config->stat_prefix, "."),
+                                    kStats);
   return std::make_shared<ConnectionLimitFactory>(std::move(out));
 }
 

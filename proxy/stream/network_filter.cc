@@ -14,6 +14,8 @@ NetworkChain::NetworkChain(HttpWorker* worker, Connection* connection, StreamInf
   for (const auto& filter : filters_) {
     if (filter->wants_data()) readers_.push_back(filter.get());
   }
+  // What listener filters noted stays.
+  if (info->dynamic_metadata != nullptr) metadata_ = *info->dynamic_metadata;
   connection_->SetGate(this);
 }
 

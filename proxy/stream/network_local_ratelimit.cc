@@ -59,8 +59,8 @@ absl::StatusOr<std::shared_ptr<const NetworkFilterFactory>> MakeNetworkRateLimit
   const xds::NetworkRateLimit& config = *out.config;
   out.bucket = input.buckets->Get(config.share_key, config.max_tokens, config.tokens_per_fill,
                                   config.fill_interval);
-  out.stats = input.stats->Register(absl::StrCat("local_rate_limit.", config.stat_prefix, "."),
-                                    kStats);
+  out.stats =
+      input.stats->Register(absl::StrCat("local_rate_limit.", config.stat_prefix, "."), kStats);
   return std::make_shared<RateLimitFactory>(std::move(out));
 }
 

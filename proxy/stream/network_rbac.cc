@@ -89,9 +89,9 @@ class RbacFilter final : public NetworkFilter {
     stats_.Add(verdict.allowed ? Stat::kAllowed : Stat::kDenied);
     if (verdict.allowed) return true;
     denied_ = true;
-    chain_.connection().info().termination_details =
-        verdict.policy == nullptr ? settings_.details.back()
-                                  : settings_.details[verdict.policy_index];
+    chain_.connection().info().termination_details = verdict.policy == nullptr
+                                                         ? settings_.details.back()
+                                                         : settings_.details[verdict.policy_index];
     const int64_t delay = absl::ToInt64Nanoseconds(settings_.config->delay_deny);
     if (delay > 0) {
       deny_timer_.Start(delay);

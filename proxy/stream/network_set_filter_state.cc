@@ -19,7 +19,8 @@ class SetFilterStateFilter final : public NetworkFilter {
 
   Verdict OnNewConnection() override {
     Note(settings_.on_new_connection);
-    waiting_ = !settings_.on_downstream_tls_handshake.empty() || !settings_.on_downstream_data.empty();
+    waiting_ =
+        !settings_.on_downstream_tls_handshake.empty() || !settings_.on_downstream_data.empty();
     return Verdict::kContinue;
   }
 

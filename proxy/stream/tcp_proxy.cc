@@ -84,7 +84,8 @@ class Session final : public TcpSession,
   void ReadState(const FilterState* state);
   void StartTimers();
   void Connect();
-  lb::Choice Pick(ClusterView& view);
+  Picked Pick(ClusterView& view);
+  std::optional<lb::SocketAddress> Destination(uint32_t port_override);
   void GiveUp(ResponseFlag flag, absl::string_view reason);
   void HoldEarlyData(bool eof);
   void NoteHost(const lb::Choice& choice);
@@ -118,6 +119,7 @@ class Session final : public TcpSession,
   HostPools* host_ = nullptr;
   std::string cluster_override_;  // by network filters
   absl::string_view cluster_name_;
+  const lb::Criteria* criteria_ = nullptr;
   absl::Duration idle_timeout_;
   std::optional<TlsFacts> upstream_tls_;
   std::optional<health::Backoff> backoff_;
@@ -129,8 +131,8 @@ class Session final : public TcpSession,
   uint32_t attempts_ = 0;
   uint64_t counted_read_ = 0;
   uint64_t counted_written_ = 0;
-  bool connecting_ = false;       // Connect() was called
-  bool early_data_ = false;       // something came before there was a connection
+  bool connecting_ = false;      // Connect() was called
+  bool early_data_ = false;      // something came before there was a connection
   bool downstream_eof_ = false;  // told upstream, or waits for it
   bool upstream_eof_ = false;
   bool flushing_ = false;  // downstream is gone, the rest still goes upstream
@@ -187,8 +189,13 @@ void Session::ReadState(const FilterState* state) {
   if (cluster != nullptr) {
     cluster_override_ = *cluster;
     cluster_name_ = cluster_override_;
+    criteria_ = config().criteria.get();
+  } else if (const auto* chosen = config().ChooseWeighted(view_->random().Next())) {
+    cluster_name_ = chosen->name;
+    criteria_ = chosen->criteria.get();
   } else {
-    cluster_name_ = config().ChooseCluster(view_->random().Next());
+    cluster_name_ = config().cluster;
+    criteria_ = config().criteria.get();
   }
   const std::string* idle = state == nullptr ? nullptr : state->Find(kTcpProxyIdleTimeoutKey);
   int64_t ms = 0;
@@ -221,9 +228,9 @@ void Session::Connect() {
   ClusterView* view = view_->FindCluster(cluster_name_);
   if (view == nullptr) {
     stats_.Add(TcpStat::kDownstreamCxNoRoute);
-    return GiveUp(cluster_name_.empty() ? ResponseFlag::kNoRouteFound
-                                        : ResponseFlag::kNoClusterFound,
-                  kNoRoute);
+    return GiveUp(
+        cluster_name_.empty() ? ResponseFlag::kNoRouteFound : ResponseFlag::kNoClusterFound,
+        kNoRoute);
   }
   cluster_ = ClusterRef(view);
   info_.upstream_cluster = arena_.Copy(view->config().stat_name());
@@ -232,15 +239,16 @@ void Session::Connect() {
     view->stats().Add(ClusterStat::kCxConnectAttemptsExceeded);
     return GiveUp(ResponseFlag::kUpstreamRetryLimitExceeded, kConnectFailed);
   }
-  const lb::Choice choice = Pick(*view);
-  if (!choice) return GiveUp(ResponseFlag::kNoHealthyUpstream, kNoHealthyHost);
+  const Picked picked = Pick(*view);
+  if (!picked) return GiveUp(ResponseFlag::kNoHealthyUpstream, kNoHealthyHost);
   info_.attempt_count = ++attempts_;
-  NoteHost(choice);
+  cluster_ = ClusterRef(picked.view);
+  NoteHost(picked.choice);
   upstream_.set_downstream(downstream_.get());
-  upstream_.Open(*view, choice, health::RoutingPriority::kDefault, this);
+  upstream_.Open(*picked.view, picked.choice, health::RoutingPriority::kDefault, this);
 }
 
-lb::Choice Session::Pick(ClusterView& view) {
+Picked Session::Pick(ClusterView& view) {
   lb::PickContext context(view_->random(), lb::TimePoint(loop().now_ns()));
   if (config().hash_source_ip && info_.remote.is_ip()) {
     context.has_hash = true;
@@ -250,9 +258,26 @@ lb::Choice Session::Pick(ClusterView& view) {
     context.has_hash = true;
     context.hash = *state_hash_;
   }
+  if (view.config().policy.subset != nullptr) context.criteria = criteria_;
   context.cluster_rq_active =
       view.breakers(health::RoutingPriority::kDefault).counter(health::Resource::kRequests);
-  return view.Pick(context);
+  PickWish wish;
+  std::optional<lb::SocketAddress> destination;
+  if (view.config().type == xds::Cluster::Type::kOriginalDst) {
+    destination = Destination(view.config().original_dst.port_override);
+    if (destination) wish.destination = &*destination;
+  }
+  return view.PickHost(context, wish);
+}
+
+// Where the client meant to go, if a listener filter found out.
+std::optional<lb::SocketAddress> Session::Destination(uint32_t port_override) {
+  const ConnectionInfo& client = downstream_->info();
+  if (!client.local_restored || !client.local.is_ip()) return std::nullopt;
+  const uint32_t port = port_override != 0 ? port_override : client.local.port();
+  auto address = lb::SocketAddress::Ip(client.local.IpString(arena_), static_cast<uint16_t>(port));
+  if (!address.ok()) return std::nullopt;
+  return *std::move(address);
 }
 
 void Session::NoteHost(const lb::Choice& choice) {

@@ -36,20 +36,19 @@ Address BindAddress(const xds::Cluster& config, Address::Kind family) {
   return {};
 }
 
-// The TLVs of a stretch of them that the transport lets pass, and those that it adds.
+// The TLVs that the transport adds, and those of the client's side that it lets pass.
 std::string TlvsOf(const xds::UpstreamTransport& transport, absl::string_view downstream) {
   std::string out;
+  for (const auto& [type, value] : transport.added_tlvs) AppendProxyTlv(type, value, &out);
   for (size_t at = 0; at + 3 <= downstream.size();) {
     const size_t size = 3 + ((static_cast<uint8_t>(downstream[at + 1]) << 8) |
                              static_cast<uint8_t>(downstream[at + 2]));
     const auto type = static_cast<uint8_t>(downstream[at]);
-    const bool passes =
-        transport.pass_all_tlvs || std::count(transport.pass_tlvs.begin(),
-                                              transport.pass_tlvs.end(), type) != 0;
+    const bool passes = transport.pass_all_tlvs || std::count(transport.pass_tlvs.begin(),
+                                                              transport.pass_tlvs.end(), type) != 0;
     if (passes) absl::StrAppend(&out, downstream.substr(at, size));
     at += size;
   }
-  for (const auto& [type, value] : transport.added_tlvs) AppendProxyTlv(type, value, &out);
   return out;
 }
 
@@ -94,7 +93,8 @@ class SocketsDialer final : public Dialer {
         std::make_unique<Connection>(&loop, std::move(stream), std::move(transport),
                                      target.cluster.config->per_connection_buffer_limit);
     connection->info().direct_remote = connection->info().remote = to;
-    if (target.transport.config != nullptr && target.transport.config->proxy_protocol_version != 0) {
+    if (target.transport.config != nullptr &&
+        target.transport.config->proxy_protocol_version != 0) {
       connection->SetPreface(
           PrefaceOf(*target.transport.config, target.downstream, *connection, to));
     }

@@ -158,9 +158,9 @@ TEST(TcpProxyParsing, WeightsDecideByARandomNumber) {
   ASSERT_NE(listener.value, nullptr) << listener.AllErrors();
   const TcpProxy* tcp = listener->filter_chains[0]->tcp();
   EXPECT_EQ(tcp->idle_timeout, absl::ZeroDuration());
-  EXPECT_EQ(tcp->ChooseCluster(4), "a");
-  EXPECT_EQ(tcp->ChooseCluster(5), "b");
-  EXPECT_EQ(tcp->ChooseCluster(7), "b");
+  EXPECT_EQ(tcp->ChooseWeighted(4)->name, "a");
+  EXPECT_EQ(tcp->ChooseWeighted(5)->name, "b");
+  EXPECT_EQ(tcp->ChooseWeighted(7)->name, "b");
 }
 
 TEST(HttpConnectionManagerParsing, DefaultsAreEnvoys) {

@@ -22,7 +22,8 @@ struct Outcome {
 
 // A chain of filters "rbac.v3.RBAC, fields", with an echo at its end unless told otherwise.
 Outcome Parse(const std::string& filter, bool ends = false) {
-  const std::string prefix = "typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.network.";
+  const std::string prefix =
+      "typed_config: {'@type': type.googleapis.com/envoy.extensions.filters.network.";
   const std::string end = ends ? "" : absl::StrCat(", {name: e, ", prefix, "echo.v3.Echo}}");
   ParseContext context;
   const auto proto =

@@ -420,5 +420,46 @@ TEST(MemoryConnectionTest, ABrokenStreamIsTheLastThingHeard) {
   EXPECT_TRUE(user.connection->closed());
 }
 
+TEST(MemoryConnectionTest, APrefaceGoesFirst) {
+  Loop loop;
+  auto far = std::make_shared<FarEnd>();
+  RecordingEvents user;
+  user.connection = std::make_unique<Connection>(
+      &loop, std::make_unique<MemoryStream>(&loop, far, false), MakeRawTransport(), 0);
+  user.connection->SetPreface("PROXY UNKNOWN\r\n");
+  user.connection->output().Append("hello");
+  user.connection->Start(&user);
+  for (int i = 0; i < 3; ++i) loop.RunOnce(false);
+  EXPECT_EQ(far->Take(), "PROXY UNKNOWN\r\nhello");
+}
+
+TEST(MemoryConnectionTest, AGateKeepsBytesFromTheUser) {
+  class Gate final : public ConnectionGate {
+   public:
+    bool Admit(bool) override { return open; }
+    void OnConnectionClosed() override { ++closed; }
+    bool open = false;
+    int closed = 0;
+  };
+  Loop loop;
+  auto far = std::make_shared<FarEnd>();
+  Gate gate;
+  RecordingEvents user;
+  user.connection = std::make_unique<Connection>(
+      &loop, std::make_unique<MemoryStream>(&loop, far, false), MakeRawTransport(), 0);
+  user.connection->SetGate(&gate);
+  user.connection->Start(&user);
+  far->Send("one");
+  for (int i = 0; i < 3; ++i) loop.RunOnce(false);
+  EXPECT_EQ(user.deliveries, 0);
+  EXPECT_EQ(user.connection->plain_read(), 3u);
+  gate.open = true;
+  far->Send("two");
+  for (int i = 0; i < 3; ++i) loop.RunOnce(false);
+  EXPECT_EQ(user.received, "onetwo");
+  user.connection->Close();
+  EXPECT_EQ(gate.closed, 1);
+}
+
 }  // namespace
 }  // namespace remora::proxy

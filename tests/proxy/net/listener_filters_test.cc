@@ -284,5 +284,57 @@ TEST_F(RunTest, OriginalDestinationNeedsNoBytes) {
   EXPECT_EQ(user_.connection->info().local.ToString(), "10.0.0.1:443");
 }
 
+TEST(ProxyProtocolTest, WrittenHeadersAreReadBack) {
+  std::string tlvs;
+  AppendProxyTlv(0xe0, "vpc", &tlvs);
+  for (const auto& [from, to] :
+       {std::pair("198.51.100.7", "203.0.113.9"), std::pair("2001:db8::1", "2001:db8::2")}) {
+    const Address source = *Address::FromIp(from, 4660);
+    const Address destination = *Address::FromIp(to, 80);
+    for (const int version : {1, 2}) {
+      const std::string bytes = WriteProxyHeader(version, source, destination, tlvs);
+      ProxyHeader header;
+      ASSERT_EQ(ParseProxyHeader(bytes, &header), ProxyHeaderResult::kHeader);
+      EXPECT_EQ(header.version, version);
+      EXPECT_EQ(header.size, bytes.size());
+      EXPECT_EQ(header.source, source);
+      EXPECT_EQ(header.destination, destination);
+      ASSERT_EQ(header.tlvs.size(), version == 2 ? 1u : 0u);
+      if (version == 2) {
+        EXPECT_EQ(header.tlvs[0].value, "vpc");
+      }
+    }
+  }
+  ProxyHeader local;
+  ASSERT_EQ(ParseProxyHeader(WriteProxyHeader(2, {}, {}, {}), &local), ProxyHeaderResult::kHeader);
+  EXPECT_EQ(local.source.kind(), Address::Kind::kNone);
+  EXPECT_EQ(WriteProxyHeader(1, {}, {}, {}), "PROXY UNKNOWN\r\n");
+}
+
+TEST(ListenerFilterStatsTest, InspectorsCountWhatTheyFound) {
+  StatStore store;
+  Loop loop;
+  xds::ListenerFilter tls, http;
+  tls.kind = Kind::kTlsInspector;
+  http.kind = Kind::kHttpInspector;
+  const std::vector<xds::ListenerFilter> filters = {tls, http};
+  const ListenerFilterStats stats = RegisterListenerFilterStats(filters, store);
+  for (const std::string& bytes :
+       {Hello("a.b", ""), std::string("GET / HTTP/1.1\r\n\r\n"), std::string("nonsense\r\n")}) {
+    auto far = std::make_shared<FarEnd>();
+    Connection connection(&loop, std::make_unique<MemoryStream>(&loop, far, false),
+                          MakeRawTransport(), 1 << 20);
+    connection.input().Append(bytes);
+    ListenerFilterRun run(filters, &stats, store.main_slab());
+    EXPECT_EQ(run.OnStart(connection), Result::kDone);
+  }
+  EXPECT_EQ(store.Value("tls_inspector.tls_found"), 1u);
+  EXPECT_EQ(store.Value("tls_inspector.sni_found"), 1u);
+  EXPECT_EQ(store.Value("tls_inspector.alpn_not_found"), 1u);
+  EXPECT_EQ(store.Value("tls_inspector.tls_not_found"), 2u);
+  EXPECT_EQ(store.Value("http_inspector.http11_found"), 1u);
+  EXPECT_EQ(store.Value("http_inspector.http_not_found"), 1u);
+}
+
 }  // namespace
 }  // namespace remora::proxy

@@ -86,8 +86,8 @@ class NetworkFilterTest : public ::testing::Test {
   void SetRuntime(const std::string& key, const std::string& value) {
     google::protobuf::Struct layer;
     (*layer.mutable_fields())[key].set_bool_value(value == "true");
-    worker_->set_runtime(std::make_shared<Runtime>(
-        std::vector<Runtime::Layer>{Runtime::LayerFrom("l", layer)}));
+    worker_->set_runtime(
+        std::make_shared<Runtime>(std::vector<Runtime::Layer>{Runtime::LayerFrom("l", layer)}));
   }
 
   UpstreamFixture f_;
@@ -103,7 +103,8 @@ constexpr char kOnlyTwo[] =
     "{address_prefix: 127.0.0.2, prefix_len: 32}}]}";
 
 TEST_F(NetworkFilterTest, RbacJudgesWhenTheFirstBytesArrive) {
-  Configure({absl::StrCat("rbac.v3.RBAC, stat_prefix: nr, rules: {policies: {p: ", kOnlyTwo, "}}")});
+  Configure(
+      {absl::StrCat("rbac.v3.RBAC, stat_prefix: nr, rules: {policies: {p: ", kOnlyTwo, "}}")});
   Client& refused = Connect("10.0.0.1");
   EXPECT_TRUE(refused.begun);
   EXPECT_FALSE(refused.events.closed);
@@ -124,9 +125,10 @@ TEST_F(NetworkFilterTest, RbacJudgesWhenTheFirstBytesArrive) {
 }
 
 TEST_F(NetworkFilterTest, ContinuousRbacJudgesEachArrival) {
-  Configure({absl::StrCat("rbac.v3.RBAC, stat_prefix: nr., enforcement_type: CONTINUOUS, "
-                          "rules: {policies: {p: ",
-                          kOnlyTwo, "}}")});
+  Configure(
+      {absl::StrCat("rbac.v3.RBAC, stat_prefix: nr., enforcement_type: CONTINUOUS, "
+                    "rules: {policies: {p: ",
+                    kOnlyTwo, "}}")});
   Client& client = Connect("127.0.0.2");
   client.far->Send("one");
   f_.Turn();
@@ -136,9 +138,10 @@ TEST_F(NetworkFilterTest, ContinuousRbacJudgesEachArrival) {
 }
 
 TEST_F(NetworkFilterTest, ShadowRulesCountAndNoteButLetThrough) {
-  Configure({absl::StrCat("rbac.v3.RBAC, stat_prefix: nr, shadow_rules_stat_prefix: sh_, "
-                          "shadow_rules: {action: DENY, policies: {\"q x\": ",
-                          kOnlyTwo, "}}")});
+  Configure(
+      {absl::StrCat("rbac.v3.RBAC, stat_prefix: nr, shadow_rules_stat_prefix: sh_, "
+                    "shadow_rules: {action: DENY, policies: {\"q x\": ",
+                    kOnlyTwo, "}}")});
   Client& client = Connect("127.0.0.2");
   client.far->Send("x");
   f_.Turn();
@@ -156,8 +159,9 @@ TEST_F(NetworkFilterTest, ShadowRulesCountAndNoteButLetThrough) {
 }
 
 TEST_F(NetworkFilterTest, ADelayedRefusalKeepsTheBytesAndClosesLater) {
-  Configure({"rbac.v3.RBAC, stat_prefix: nr, delay_deny: 0.05s, rules: {action: DENY, policies: "
-             "{\"all of them\": {permissions: [{any: true}], principals: [{any: true}]}}}"});
+  Configure(
+      {"rbac.v3.RBAC, stat_prefix: nr, delay_deny: 0.05s, rules: {action: DENY, policies: "
+       "{\"all of them\": {permissions: [{any: true}], principals: [{any: true}]}}}"});
   Client& client = Connect();
   client.far->Send("x");
   f_.Turn();
@@ -185,8 +189,9 @@ TEST_F(NetworkFilterTest, ConnectionsOverTheLimitAreClosedUntilOthersEnd) {
 }
 
 TEST_F(NetworkFilterTest, ADelayedLimitHoldsTheConnectionAndCountsIt) {
-  Configure({"connection_limit.v3.ConnectionLimit, stat_prefix: lim, max_connections: 1, "
-             "delay: 0.05s"});
+  Configure(
+      {"connection_limit.v3.ConnectionLimit, stat_prefix: lim, max_connections: 1, "
+       "delay: 0.05s"});
   Connect();
   Client& second = Connect();
   EXPECT_FALSE(second.begun);
@@ -197,8 +202,9 @@ TEST_F(NetworkFilterTest, ADelayedLimitHoldsTheConnectionAndCountsIt) {
 }
 
 TEST_F(NetworkFilterTest, RuntimeSwitchesTheLimitOff) {
-  Configure({"connection_limit.v3.ConnectionLimit, stat_prefix: lim, max_connections: 1, "
-             "runtime_enabled: {default_value: true, runtime_key: lim.on}"});
+  Configure(
+      {"connection_limit.v3.ConnectionLimit, stat_prefix: lim, max_connections: 1, "
+       "runtime_enabled: {default_value: true, runtime_key: lim.on}"});
   SetRuntime("lim.on", "false");
   EXPECT_TRUE(Connect().begun);
   EXPECT_TRUE(Connect().begun);
@@ -208,8 +214,9 @@ TEST_F(NetworkFilterTest, RuntimeSwitchesTheLimitOff) {
 }
 
 TEST_F(NetworkFilterTest, ConnectionsTakeTokens) {
-  Configure({"local_ratelimit.v3.LocalRateLimit, stat_prefix: lr, "
-             "token_bucket: {max_tokens: 2, fill_interval: 3600s}"});
+  Configure(
+      {"local_ratelimit.v3.LocalRateLimit, stat_prefix: lr, "
+       "token_bucket: {max_tokens: 2, fill_interval: 3600s}"});
   EXPECT_TRUE(Connect().begun);
   EXPECT_TRUE(Connect().begun);
   Client& third = Connect();
@@ -225,25 +232,28 @@ TEST_F(NetworkFilterTest, AKeySharesABucketOfEqualShape) {
       "token_bucket: {max_tokens: 1, fill_interval: 3600s}";
   Configure({one, one});
   EXPECT_FALSE(Connect().begun);  // the second filter finds the bucket empty
-  Configure({one, "local_ratelimit.v3.LocalRateLimit, stat_prefix: lr, share_key: other, "
-                  "token_bucket: {max_tokens: 1, fill_interval: 3600s}"});
+  Configure({one,
+             "local_ratelimit.v3.LocalRateLimit, stat_prefix: lr, share_key: other, "
+             "token_bucket: {max_tokens: 1, fill_interval: 3600s}"});
   EXPECT_TRUE(Connect().begun);
 }
 
 TEST_F(NetworkFilterTest, TheServerNameBecomesTheCluster) {
   Configure({"sni_cluster.v3.SniCluster"});
-  const std::string* cluster = Connect("10.0.0.1", "web.mesh").chain->state().Find(kTcpProxyClusterKey);
+  const std::string* cluster =
+      Connect("10.0.0.1", "web.mesh").chain->state().Find(kTcpProxyClusterKey);
   ASSERT_NE(cluster, nullptr);
   EXPECT_EQ(*cluster, "web.mesh");
   EXPECT_EQ(Connect().chain->state().Find(kTcpProxyClusterKey), nullptr);
 }
 
 TEST_F(NetworkFilterTest, TextsAreNotedAtTheirMoments) {
-  Configure({"set_filter_state.v3.Config, on_new_connection: [{object_key: a, format_string: "
-             "{text_format_source: {inline_string: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%'}}}, "
-             "{object_key: b, skip_if_empty: true, format_string: {text_format_source: "
-             "{inline_string: ''}}}], on_downstream_data: [{object_key: c, format_string: "
-             "{text_format_source: {inline_string: fixed}}}]"});
+  Configure(
+      {"set_filter_state.v3.Config, on_new_connection: [{object_key: a, format_string: "
+       "{text_format_source: {inline_string: '%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%'}}}, "
+       "{object_key: b, skip_if_empty: true, format_string: {text_format_source: "
+       "{inline_string: ''}}}], on_downstream_data: [{object_key: c, format_string: "
+       "{text_format_source: {inline_string: fixed}}}]"});
   Client& client = Connect("10.0.0.7");
   ASSERT_NE(client.chain->state().Find("a"), nullptr);
   EXPECT_EQ(*client.chain->state().Find("a"), "10.0.0.7");

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "filters/api/filter_state.h"
 #include "proxy/net/transport.h"
 #include "tests/support/memory_stream.h"
 #include "tests/support/upstream_fixture.h"
@@ -38,13 +39,16 @@ class TcpProxyTest : public ::testing::Test, protected TcpSessionOwner {
     connection->info().remote = *Address::FromIp("10.9.9.9", 5);
     connection->input().Append(early);
     session_ = TcpSession::Make(std::move(connection), settings, f_.view.get(), this);
-    session_->Begin(nullptr);
+    if (!begins_) return;
+    session_->Begin(&state_);
     f_.Turn();
   }
   FarEnd& upstream(size_t i = 0) { return *f_.dialer.dialled.at(i).far; }
 
-  void OnTcpLog(TcpSession& /*session*/, const StreamInfo& info, LogMoment) override {
+  void OnTcpLog(TcpSession& /*session*/, const StreamInfo& info, LogMoment moment) override {
     ++logs_;
+    moments_ += std::string(LogMomentName(moment)) + " ";
+    close_reason_ = std::string(info.downstream->local_close_reason);
     flags_ = info.flags;
     received_ = info.bytes_received;
     sent_ = info.bytes_sent;
@@ -60,8 +64,12 @@ class TcpProxyTest : public ::testing::Test, protected TcpSessionOwner {
   std::shared_ptr<xds::TcpProxy> config_ = std::make_shared<xds::TcpProxy>();
   std::shared_ptr<FarEnd> client_;
   std::unique_ptr<TcpSession> session_;
+  FilterState state_;
+  bool begins_ = true;
   bool ended_ = false;
   int logs_ = 0;
+  std::string moments_;
+  std::string close_reason_;
   ResponseFlags flags_;
   uint64_t received_ = 0;
   uint64_t sent_ = 0;
@@ -248,6 +256,83 @@ TEST_F(TcpProxyTest, ARemovedClusterServesItsSessionsOn) {
   f_.Turn();
   EXPECT_TRUE(ended_);
   EXPECT_EQ(f_.view->connections(), 0u);
+}
+
+TEST_F(TcpProxyTest, NetworkFiltersMayNameTheCluster) {
+  f_.AddCluster("b", 1);
+  f_.Install();
+  state_.texts[std::string(kTcpProxyClusterKey)] = "b";
+  Open();
+  client_->Send("x");
+  f_.Turn();
+  EXPECT_EQ(f_.Stat("cluster.b.upstream_cx_total"), 1u);
+  EXPECT_EQ(f_.Stat("cluster.a.upstream_cx_total"), 0u);
+}
+
+TEST_F(TcpProxyTest, ASessionThatNeverBeginsIsCountedAndLogged) {
+  begins_ = false;
+  Open();
+  session_->Close();
+  f_.Turn();
+  EXPECT_TRUE(ended_);
+  EXPECT_EQ(moments_, "TcpConnectionEnd ");
+  EXPECT_EQ(f_.Stat("tcp.t.downstream_cx_total"), 1u);
+  EXPECT_TRUE(f_.dialer.dialled.empty());
+}
+
+TEST_F(TcpProxyTest, LogsAreWrittenAtTheMomentsAskedFor) {
+  config_->flush_access_log_on_start = true;
+  config_->flush_access_log_on_connected = true;
+  Open();
+  EXPECT_EQ(moments_, "TcpConnectionStart TcpUpstreamConnected ");
+  session_->Close();
+  EXPECT_EQ(moments_, "TcpConnectionStart TcpUpstreamConnected TcpConnectionEnd ");
+}
+
+TEST_F(TcpProxyTest, TheUpstreamMayWaitForTheClientsFirstBytes) {
+  config_->connect_mode = xds::TcpProxy::ConnectMode::kOnDownstreamData;
+  config_->max_early_data = 100;
+  Open();
+  EXPECT_TRUE(f_.dialer.dialled.empty());
+  client_->Send("hello");
+  f_.Turn();
+  EXPECT_EQ(upstream().Take(), "hello");
+  EXPECT_EQ(f_.Stat("tcp.t.early_data_received_count_total"), 1u);
+}
+
+TEST_F(TcpProxyTest, AClientThatLeavesWithoutAWordNeedsNoUpstream) {
+  config_->connect_mode = xds::TcpProxy::ConnectMode::kOnDownstreamData;
+  config_->max_early_data = 100;
+  Open();
+  client_->SendEof();
+  f_.Turn();
+  EXPECT_TRUE(ended_);
+  EXPECT_TRUE(f_.dialer.dialled.empty());
+}
+
+TEST_F(TcpProxyTest, EarlyBytesAndEndReachAnUpstreamThatConnectsLater) {
+  config_->max_early_data = 100;
+  f_.dialer.accept_at_once = false;
+  Open();
+  client_->Send("early");
+  client_->SendEof();
+  f_.Turn();
+  upstream().Accept();
+  f_.Turn();
+  EXPECT_EQ(upstream().Take(), "early");
+  EXPECT_TRUE(upstream().eof());
+}
+
+TEST_F(TcpProxyTest, WhyNothingCouldBeConnectedIsLogged) {
+  config_->cluster = "nobody";
+  Open();
+  EXPECT_EQ(close_reason_, "tcp_initializion_failure:3");
+  ended_ = false;
+  f_.AddCluster("empty", 0);
+  f_.Install();
+  config_->cluster = "empty";
+  Open();
+  EXPECT_EQ(close_reason_, "tcp_initializion_failure:1");
 }
 
 }  // namespace
