@@ -144,10 +144,9 @@ void ReadConsent(const pb::OkHttpResponse& proto, AuthzAnswer* out) {
   }
   out->remove.assign(proto.headers_to_remove().begin(), proto.headers_to_remove().end());
   for (const auto& option : proto.response_headers_to_add()) {
-    const bool adds = option.has_append()
-                          ? option.append().value()
-                          : option.append_action() ==
-                                core::HeaderValueOption::APPEND_IF_EXISTS_OR_ADD;
+    const bool adds = option.has_append() ? option.append().value()
+                                          : option.append_action() ==
+                                                core::HeaderValueOption::APPEND_IF_EXISTS_OR_ADD;
     (adds ? out->response_add : out->response_set).push_back(FieldOf(option));
   }
   for (const auto& parameter : proto.query_parameters_to_set()) {

@@ -64,10 +64,10 @@ struct AuthzAnswer {
 struct AuthzQuestion {
   FilterContext& context;
   const Headers& headers;
-  const AnyOf& allowed;     // headers that the service may see; empty: the default
+  const AnyOf& allowed;  // headers that the service may see; empty: the default
   const AnyOf& disallowed;
   absl::string_view body;
-  bool has_body = false;      // a body was kept for the service
+  bool has_body = false;  // a body was kept for the service
   bool partial_body = false;
   bool pack_as_bytes = false;
   bool include_certificate = false;

@@ -67,6 +67,11 @@ class JwtAuthnFilter final : public HttpFilter {
   explicit JwtAuthnFilter(const Settings* settings) : settings_(settings) {}
 
   Verdict OnRequestHeaders(Headers& headers, bool) override;
+  // The exchange may be answered by someone else while keys are fetched.
+  Verdict OnResponseHeaders(Headers&, bool) override {
+    fetch_.reset();
+    return Verdict::kContinue;
+  }
   void OnEnd() override { fetch_.reset(); }
 
  private:

@@ -11,6 +11,7 @@ HttpFilterType BasicAuthFilterType();
 HttpFilterType BufferFilterType();
 HttpFilterType CorsFilterType();
 HttpFilterType CsrfFilterType();
+HttpFilterType ExtAuthzFilterType();
 HttpFilterType FaultFilterType();
 HttpFilterType HeaderMutationFilterType();
 HttpFilterType HealthCheckFilterType();

@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "filters/api/arena.h"
 #include "filters/api/stream_info.h"
 #include "proxy/base/graveyard.h"
@@ -75,6 +76,11 @@ PendingHttp::PendingHttp(WorkerView& view, const HttpCall& call, HttpCallDone do
       timer_(
           &view.loop().timers(), [](void* self) { static_cast<PendingHttp*>(self)->OnTimeout(); },
           this) {
+  // A request of the proxy's own.
+  request_->Set(HeaderId::kXEnvoyInternal, "true");
+  if (call.timeout_ms > 0) {
+    request_->Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, absl::AlphaNum(call.timeout_ms).Piece());
+  }
   if (call.body != nullptr) request_body_.AppendShared(*call.body);
 }
 
