@@ -68,12 +68,15 @@ class BasicAuthFilter final : public HttpFilter {
       return Deny(headers, "User authentication failed. Missing username and password.",
                   "no_credential_for_basic_auth");
     }
-    if (!absl::StartsWithIgnoreCase(*header, kScheme)) {
+    if (!absl::StartsWith(*header, kScheme)) {
       return Deny(headers, "User authentication failed. Expected 'Basic' authentication scheme.",
                   "invalid_scheme_for_basic_auth");
     }
+    const absl::string_view encoded = header->substr(kScheme.size());
     std::string decoded;
-    if (!absl::Base64Unescape(header->substr(kScheme.size()), &decoded)) decoded.clear();
+    if (absl::StrContains(encoded, ' ') || !absl::Base64Unescape(encoded, &decoded)) {
+      decoded.clear();
+    }
     const size_t colon = decoded.find(':');
     if (colon == std::string::npos) {
       return Deny(headers, "User authentication failed. Invalid basic credential format.",

@@ -274,8 +274,7 @@ void ExtAuthzFilter::Deny(AuthzAnswer& answer) {
     for (size_t i = 0; i < answer.denied_headers.size(); ++i) {
       const auto& [name, value] = answer.denied_headers[i];
       const auto begin = answer.denied_headers.begin();
-      const bool repeated = answer.denied_repeats &&
-                            std::any_of(begin, begin + static_cast<std::ptrdiff_t>(i),
+      const bool repeated = std::any_of(begin, begin + static_cast<std::ptrdiff_t>(i),
                                         [&](const auto& before) { return before.first == name; });
       repeated ? headers.Add(name, value) : headers.Set(name, value);
     }

@@ -59,6 +59,7 @@ std::unique_ptr<SideCall> HttpAuthz::Ask(const AuthzQuestion& question, Done don
   request.set_pseudo(HeaderId::kPath, path_override_.empty()
                                           ? absl::StrCat(path_prefix_, original.path())
                                           : path_override_);
+  request.Add(HeaderId::kContentLength, absl::AlphaNum(question.body.size()).Piece());
   original.ForEach([&](const Header& header) {
     if (header.id != HeaderId::kContentLength && SeesHeader(question, header)) {
       request.Add(header.name, header.value);
@@ -68,7 +69,6 @@ std::unique_ptr<SideCall> HttpAuthz::Ask(const AuthzQuestion& question, Done don
   for (const auto& [name, value] : to_add_) {
     request.Set(name, value->Format(question.context.info(), arena));
   }
-  request.Set(HeaderId::kContentLength, absl::AlphaNum(question.body.size()).Piece());
   Body body;
   body.Append(question.body);
   HttpCall call;
@@ -121,7 +121,6 @@ AuthzAnswer HttpAuthz::Understand(const HttpAnswer& answer) const {
   out.verdict = AuthzAnswer::Verdict::kDenied;
   out.status = status;
   out.body = std::string(answer.body);
-  out.denied_repeats = true;
   answer.headers->ForEach([&](const Header& header) {
     if (TellsClient(header)) out.denied_headers.emplace_back(header.name, header.value);
   });

@@ -45,8 +45,7 @@ struct AuthzAnswer {
   // Of a refusal.
   int status = 403;
   std::string body;
-  Fields denied_headers;
-  bool denied_repeats = false;  // several fields of one name stay several
+  Fields denied_headers;  // fields of one name stay several
   // Of consent: what is done to the request ...
   Fields set;
   Fields add;

@@ -188,14 +188,14 @@ Verdict JwtAuthnFilter::Refuse(JwtStatus status) {
   reply.status = status == JwtStatus::kAudience ? 403 : 401;
   if (!settings_->strip_failure) reply.body = JwtStatusText(status);
   reply.details = context_->arena().Copy(DetailsOf(JwtStatusText(status)));
-  const std::string challenge =
-      settings_->strip_failure
-          ? std::string("Bearer")
-          : absl::StrCat("Bearer realm=\"", OriginalUrl(*context_->request_headers()), "\"",
-                         status == JwtStatus::kMissing ? "" : ", error=\"invalid_token\"");
-  reply.edit = [&challenge](Headers& response) {
-    response.Set(HeaderId::kWwwAuthenticate, challenge);
-  };
+  std::string challenge;
+  if (!settings_->strip_failure) {
+    challenge = absl::StrCat("Bearer realm=\"", OriginalUrl(*context_->request_headers()), "\"",
+                             status == JwtStatus::kMissing ? "" : ", error=\"invalid_token\"");
+    reply.edit = [&challenge](Headers& response) {
+      response.Set(HeaderId::kWwwAuthenticate, challenge);
+    };
+  }
   context_->Reply(reply);
   return Verdict::kReplied;
 }
@@ -298,7 +298,10 @@ absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view conf
   auto settings = std::make_unique<Settings>();
   for (const auto& [name, provider] : proto->providers()) {
     absl::StatusOr<std::unique_ptr<JwtProvider>> parsed = JwtProvider::Parse(provider);
-    if (!parsed.ok()) return parsed.status();
+    if (!parsed.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("Provider '", name, "' in jwt_authn config ", parsed.status().message()));
+    }
     settings->providers.emplace(name, *std::move(parsed));
   }
   for (const auto& [name, requirement] : proto->requirement_map()) {

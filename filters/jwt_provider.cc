@@ -114,9 +114,12 @@ absl::Status JwtProvider::ParseKeys(const Proto& proto) {
   }
   absl::StatusOr<std::string> text = ReadDataSource(proto.local_jwks());
   if (!text.ok()) return text.status();
-  // A set without a usable key is no fault of the configuration: every token fails.
   absl::StatusOr<std::shared_ptr<const Jwks>> keys = Jwks::Parse(*text);
-  if (keys.ok()) local_ = *std::move(keys);
+  if (!keys.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("has invalid local jwks: ", keys.status().message()));
+  }
+  local_ = *std::move(keys);
   return absl::OkStatus();
 }
 

@@ -104,6 +104,7 @@ JwtStatus JwtRequirement::CheckProvider(JwtInspection& look) const {
 JwtStatus JwtRequirement::CheckAnyProvider(JwtInspection& look) const {
   JwtStatus worst = JwtStatus::kMissing;
   for (const JwtProvider* provider : all_) {
+    look.seen.push_back(provider);
     for (const JwtProvider::Found& found : provider->Extract(look.request)) {
       const JwtStatus status = CheckToken(*provider, found, nullptr, look);
       if (look.lacking != nullptr) return status;

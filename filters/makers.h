@@ -14,10 +14,12 @@ HttpFilterType CsrfFilterType();
 HttpFilterType ExtAuthzFilterType();
 HttpFilterType FaultFilterType();
 HttpFilterType HeaderMutationFilterType();
+HttpFilterType HeaderToMetadataFilterType();
 HttpFilterType HealthCheckFilterType();
 HttpFilterType JwtAuthnFilterType();
 HttpFilterType LocalRateLimitFilterType();
 HttpFilterType RbacFilterType();
+HttpFilterType SetMetadataFilterType();
 
 }  // namespace remora
 

@@ -23,10 +23,11 @@ absl::Status Unknown(absl::string_view name, absl::string_view type_url) {
 
 absl::Span<const HttpFilterType> HttpFilterTypes() {
   static const auto* const kTypes = new std::vector<HttpFilterType>{
-      ApiKeyAuthFilterType(), BasicAuthFilterType(),      BufferFilterType(),
-      CorsFilterType(),       CsrfFilterType(),           ExtAuthzFilterType(),
-      FaultFilterType(),      HeaderMutationFilterType(), HealthCheckFilterType(),
-      JwtAuthnFilterType(),   LocalRateLimitFilterType(), RbacFilterType(),
+      ApiKeyAuthFilterType(),  BasicAuthFilterType(),      BufferFilterType(),
+      CorsFilterType(),        CsrfFilterType(),           ExtAuthzFilterType(),
+      FaultFilterType(),       HeaderMutationFilterType(), HeaderToMetadataFilterType(),
+      HealthCheckFilterType(), JwtAuthnFilterType(),       LocalRateLimitFilterType(),
+      RbacFilterType(),        SetMetadataFilterType(),
   };
   return *kTypes;
 }

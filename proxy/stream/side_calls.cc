@@ -132,6 +132,7 @@ void PendingHttp::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end)
   const auto ms = static_cast<uint64_t>((view_.loop().now_ns() - sent_ns_) / 1000000);
   cluster_->stats().Record(ClusterStat::kRqTime, ms);
   cluster_->internal_answers().Record(AnswerStat::kTime, ms);
+  headers->Set(HeaderId::kXEnvoyUpstreamServiceTime, absl::AlphaNum(ms).Piece());
   headers_ = headers;
   if (end) End(HttpCallEnd::kAnswered);
 }
@@ -221,6 +222,7 @@ std::unique_ptr<SideCall> StartGrpcSideCall(WorkerView& view, const GrpcCall& ca
   options.method = std::string(call.method);
   options.authority = std::string(call.authority);
   options.metadata = call.metadata;
+  options.metadata.emplace_back("x-envoy-internal", "true");
   options.timeout_ms = call.timeout_ms;
   return std::make_unique<GrpcHandle>(
       StartGrpcCall(view, call.cluster, options, call.request,

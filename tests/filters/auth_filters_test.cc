@@ -43,7 +43,7 @@ constexpr char kUsers[] =
 TEST(BasicAuthTest, ARightPasswordPasses) {
   Harness<BasicAuth> harness(std::string(kUsers) + R"(forward_username_header: "X-User"
                                                       emit_dynamic_metadata: true)");
-  harness.request.Add("authorization", "basic YW5uOnMzY3JldA==");
+  harness.request.Add("authorization", "Basic YW5uOnMzY3JldA==");
   harness.request.Add("x-user", "root");
   EXPECT_EQ(harness.Request(), Verdict::kContinue);
   EXPECT_EQ(harness.Value(harness.request, "x-user"), "ann");
@@ -58,6 +58,8 @@ TEST(BasicAuthTest, EachFaultHasItsWords) {
     const char* details;
   } kCases[] = {{nullptr, "no_credential_for_basic_auth"},
                 {"Bearer x", "invalid_scheme_for_basic_auth"},
+                {"basic YW5uOnMzY3JldA==", "invalid_scheme_for_basic_auth"},
+                {"Basic  YW5uOnMzY3JldA==", "invalid_format_for_basic_auth"},
                 {"Basic !!!", "invalid_format_for_basic_auth"},
                 {"Basic YW5u", "invalid_format_for_basic_auth"},
                 {"Basic YW5uOndyb25n", "invalid_credential_for_basic_auth"},
@@ -335,7 +337,7 @@ TEST(ExtAuthzTest, GrpcAnswers) {
   done({0, "", no});
   EXPECT_EQ(denied.reply_status, 429);
   EXPECT_EQ(denied.reply_body, "nope");
-  EXPECT_EQ(denied.Value(denied.response, "x-why"), "2");
+  EXPECT_EQ(denied.Value(denied.response, "x-why"), "1,2");
 
   Harness<ExtAuthz> broken(kGrpc);
   broken.Request();

@@ -254,6 +254,22 @@ TEST(JwtAuthnTest, RoutesNameRequirements) {
             "jwt_authn_access_denied{Wrong_requirement_name:_odd._It_should_be_one_of_[need]}");
 }
 
+TEST(JwtAuthnTest, KeysThatCannotBeUsedAreRefused) {
+  const std::string config =
+      Harness::Encode(R"(local_jwks { inline_string: "{\"keys\":[]}" })", "");
+  EXPECT_EQ(MakeHttpFilter("j", Config::descriptor()->full_name(), config).status().message(),
+            "Provider 'p' in jwt_authn config has invalid local jwks: "
+            "Jwks doesn't have any valid public key");
+}
+
+TEST(JwtAuthnTest, FailuresMayBeStripped) {
+  Harness harness(Local(), R"(strip_failure_response: true
+      rules { match { prefix: "/" } requires_ { provider_name: "p" } })");
+  EXPECT_EQ(harness.Request(), Verdict::kReplied);
+  EXPECT_EQ(harness.reply_body, "");
+  EXPECT_EQ(harness.Value(harness.response, "www-authenticate"), "(none)");
+}
+
 TEST(JwtAuthnTest, KeysAreFetchedOnceAndKept) {
   Harness harness(R"(issuer: "iss" remote_jwks {
       http_uri { uri: "http://keys/jwks?x" cluster: "k" timeout { seconds: 1 } } })");
