@@ -12,6 +12,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "envoy/extensions/filters/http/jwt_authn/v3/config.pb.h"
+#include "filters/api/filter_state.h"
 #include "filters/jwt_requirement.h"
 #include "filters/makers.h"
 #include "filters/request_match.h"
@@ -47,6 +48,9 @@ struct Settings {
   std::vector<std::unique_ptr<JwtRequirement>> owned;
   std::map<std::string, const JwtRequirement*> named;
   std::vector<Rule> rules;
+  // Where no rule matches: the requirement that a text of the filter state names.
+  std::string state_key;
+  std::map<std::string, const JwtRequirement*> by_state;
   bool bypass_preflight = false;
   bool strip_failure = false;
   std::string stat_prefix;
@@ -75,6 +79,7 @@ class JwtAuthnFilter final : public HttpFilter {
   void OnEnd() override { fetch_.reset(); }
 
  private:
+  const JwtRequirement* FindRequirement(const Headers& headers) const;
   Verdict Allow();
   Verdict Check();
   Verdict Refuse(JwtStatus status);
@@ -96,6 +101,17 @@ Verdict JwtAuthnFilter::Allow() {
   return Verdict::kContinue;
 }
 
+const JwtRequirement* JwtAuthnFilter::FindRequirement(const Headers& headers) const {
+  for (const Rule& rule : settings_->rules) {
+    if (rule.match.Match(headers)) return rule.requirement;
+  }
+  const FilterState* state = context_->info().filter_state;
+  const std::string* text = state == nullptr ? nullptr : state->Find(settings_->state_key);
+  if (text == nullptr) return nullptr;
+  const auto found = settings_->by_state.find(*text);
+  return found == settings_->by_state.end() ? nullptr : found->second;
+}
+
 Verdict JwtAuthnFilter::OnRequestHeaders(Headers& headers, bool) {
   if (settings_->bypass_preflight && IsPreflight(headers)) {
     context_->Count(kPreflightBypassed);
@@ -107,11 +123,7 @@ Verdict JwtAuthnFilter::OnRequestHeaders(Headers& headers, bool) {
     if (named == settings_->named.end()) return RefuseUnknownName(route->requirement);
     requirement_ = named->second;
   } else {
-    for (const Rule& rule : settings_->rules) {
-      if (!rule.match.Match(headers)) continue;
-      requirement_ = rule.requirement;
-      break;
-    }
+    requirement_ = FindRequirement(headers);
   }
   return requirement_ == nullptr ? Allow() : Check();
 }
@@ -294,7 +306,6 @@ absl::Status AddRule(const pb::RequirementRule& proto, Settings* out) {
 absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view config) {
   absl::StatusOr<pb::JwtAuthentication> proto = DecodeConfig<pb::JwtAuthentication>(config);
   if (!proto.ok()) return proto.status();
-  if (proto->has_filter_state_rules()) return NotSupported("jwt_authn", "filter_state_rules");
   auto settings = std::make_unique<Settings>();
   for (const auto& [name, provider] : proto->providers()) {
     absl::StatusOr<std::unique_ptr<JwtProvider>> parsed = JwtProvider::Parse(provider);
@@ -311,6 +322,12 @@ absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view conf
   }
   for (const pb::RequirementRule& rule : proto->rules()) {
     if (absl::Status added = AddRule(rule, settings.get()); !added.ok()) return added;
+  }
+  settings->state_key = proto->filter_state_rules().name();
+  for (const auto& [text, requirement] : proto->filter_state_rules().requires_()) {
+    absl::StatusOr<const JwtRequirement*> added = AddRequirement(requirement, settings.get());
+    if (!added.ok()) return added.status();
+    settings->by_state.emplace(text, *added);
   }
   settings->bypass_preflight = proto->bypass_cors_preflight();
   settings->strip_failure = proto->strip_failure_response();

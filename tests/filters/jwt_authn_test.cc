@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/substitute.h"
 #include "envoy/extensions/filters/http/jwt_authn/v3/config.pb.h"
+#include "filters/api/filter_state.h"
 #include "filters/jwks.h"
 #include "tests/support/filters/filter_harness.h"
 
@@ -260,6 +261,22 @@ TEST(JwtAuthnTest, KeysThatCannotBeUsedAreRefused) {
   EXPECT_EQ(MakeHttpFilter("j", Config::descriptor()->full_name(), config).status().message(),
             "Provider 'p' in jwt_authn config has invalid local jwks: "
             "Jwks doesn't have any valid public key");
+}
+
+TEST(JwtAuthnTest, FilterStateNamesARequirement) {
+  constexpr char kRules[] = R"(filter_state_rules { name: "who"
+      requires_ { key: "strict" value { provider_name: "p" } } })";
+  Harness free(Local(), kRules);
+  EXPECT_EQ(free.Request(), Verdict::kContinue);
+  FilterState state;
+  state.texts["who"] = "strict";
+  Harness strict(Local(), kRules);
+  strict.info().filter_state = &state;
+  EXPECT_EQ(strict.Request(), Verdict::kReplied);
+  state.texts["who"] = "other";
+  Harness other(Local(), kRules);
+  other.info().filter_state = &state;
+  EXPECT_EQ(other.Request(), Verdict::kContinue);
 }
 
 TEST(JwtAuthnTest, FailuresMayBeStripped) {
