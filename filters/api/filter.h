@@ -21,8 +21,8 @@ namespace remora {
 enum class Verdict : uint8_t {
   // On to the next filter.
   kContinue,
-  // Stop here until FilterContext::Resume*(). Nothing more is read from that side meanwhile: what
-  // has arrived waits, and back-pressure reaches the sender.
+  // Stop here until FilterContext::Resume*(). What arrives meanwhile waits; beyond the stream's
+  // buffer limit (of a response: at once) nothing is read, and back-pressure reaches the sender.
   kPause,
   // Stop here, but go on collecting the body up to the stream's buffer limit; beyond it the stream
   // answers 413 (request) or 500 (response). The hook is called again with each further piece; the

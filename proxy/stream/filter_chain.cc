@@ -112,6 +112,7 @@ bool FilterChain::HookBody(Direction direction, size_t index, Body& body, bool e
   if (half.held == Held::kPaused) {
     half.waiting.Append(body);
     half.end_waiting = half.end_waiting || end;
+    PauseWhenFull(direction, half);
     return false;
   }
   const uint32_t before = mark(direction);
@@ -178,7 +179,17 @@ void FilterChain::PassTrailers(Direction direction, size_t index, Headers* trail
 
 void FilterChain::Hold(Direction direction, Half& half, Verdict verdict) {
   half.held = verdict == Verdict::kPause ? Held::kPaused : Held::kBuffering;
-  if (half.held != Held::kPaused || half.reading_paused) return;
+  if (half.held == Held::kPaused) PauseWhenFull(direction, half);
+}
+
+// A request goes on arriving for a while, so that it may be complete when it is answered.
+void FilterChain::PauseWhenFull(Direction direction, Half& half) {
+  if (half.reading_paused) return;
+  if (direction == kRequest) {
+    constexpr uint64_t kMostWithoutLimit = 1024 * 1024;
+    const uint64_t limit = host_->request_buffer_limit();
+    if (half.waiting.size() < (limit == 0 ? kMostWithoutLimit : limit)) return;
+  }
   half.reading_paused = true;
   direction == kRequest ? host_->PauseRequest() : host_->PauseResponse();
 }

@@ -130,6 +130,7 @@ class FilterChain {
   // False: the filter holds the piece (or all is over), the next one must not see it.
   bool HookBody(Direction direction, size_t index, Body& body, bool end);
   void Hold(Direction direction, Half& half, Verdict verdict);
+  void PauseWhenFull(Direction direction, Half& half);
   void Release(Direction direction, size_t index);
   void Resume(Direction direction, size_t index);
   // Tells the host when what is kept is too much.

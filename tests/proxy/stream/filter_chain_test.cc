@@ -166,16 +166,18 @@ TEST_F(FilterChainTest, AFilterThatIsOffForTheRouteSeesNothing) {
   EXPECT_EQ(Journal(), "bH! >H! ");
 }
 
-TEST_F(FilterChainTest, PausedHeadersStopReadingUntilResumed) {
+TEST_F(FilterChainTest, PausedHeadersStopReadingOnceMuchWaits) {
   b().answers = {Verdict::kPause};
   chain_.Build(configured_);
   chain_.RequestHeaders(&headers_, false);
+  Send("x", false);
+  EXPECT_EQ(paused_, 0);
+  Send("012345678", false);
   EXPECT_EQ(paused_, 1);
-  Send("x", false);  // was on its way already
-  Send("y", true);
-  EXPECT_EQ(Journal(), "aH bH ax ay! ");
+  Send("y", true);  // was on its way already
+  EXPECT_EQ(Journal(), "aH bH ax a012345678 ay! ");
   b().context->ResumeRequest();
-  EXPECT_EQ(Journal(), ">H bxy! >xy! ");
+  EXPECT_EQ(Journal(), ">H bx012345678y! >x012345678y! ");
   EXPECT_EQ(paused_, 0);
 }
 
