@@ -160,6 +160,7 @@ template <typename Proto>
 absl::StatusOr<Users> ReadUsers(const Proto& proto) {
   absl::StatusOr<std::string> text = ReadDataSource(proto.users());
   if (!text.ok()) return text.status();
+  if (text->empty()) return absl::InvalidArgumentError("DataSource cannot be empty");
   Users users;
   for (absl::string_view line : absl::StrSplit(*text, '\n')) {
     line = absl::StripTrailingAsciiWhitespace(line);

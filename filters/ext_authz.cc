@@ -102,7 +102,8 @@ class ExtAuthzFilter final : public HttpFilter {
   void Consent(const AuthzAnswer& answer);
   void EditQuery(const AuthzAnswer& answer, Headers& request);
   void Deny(AuthzAnswer& answer);
-  void Fail();
+  // True: the request may pass all the same.
+  bool Fail();
   void RefuseWithError();
 
   const Settings* settings_;
@@ -176,6 +177,8 @@ Verdict ExtAuthzFilter::OnRequestBody(Body& body, bool end) {
 }
 
 Verdict ExtAuthzFilter::Ask() {
+  // Neither the filter nor the route says whom to ask.
+  if (service_ == nullptr) return Fail() ? Verdict::kContinue : Verdict::kReplied;
   const bool has_body = body_settings_ && !kept_.empty();
   const size_t size = has_body ? std::min<size_t>(kept_.size(), body_settings_->most) : 0;
   AuthzQuestion question{.context = *context_,
@@ -221,7 +224,8 @@ void ExtAuthzFilter::OnAnswer(AuthzAnswer answer) {
     case AuthzAnswer::Verdict::kDenied:
       return Deny(answer);
     case AuthzAnswer::Verdict::kError:
-      return Fail();
+      if (Fail()) context_->ResumeRequest();
+      return;
   }
 }
 
@@ -282,14 +286,17 @@ void ExtAuthzFilter::Deny(AuthzAnswer& answer) {
   context_->Reply(reply);
 }
 
-void ExtAuthzFilter::Fail() {
+bool ExtAuthzFilter::Fail() {
   Count(kError, ClusterCount::kExtAuthzError);
-  if (!settings_->allow_on_failure) return RefuseWithError();
+  if (!settings_->allow_on_failure) {
+    RefuseWithError();
+    return false;
+  }
   Count(kFailureModeAllowed, ClusterCount::kExtAuthzFailureModeAllowed);
   if (settings_->mark_allowed_failure) {
     context_->request_headers()->Set("x-envoy-auth-failure-mode-allowed", "true");
   }
-  context_->ResumeRequest();
+  return true;
 }
 
 void ExtAuthzFilter::RefuseWithError() {
@@ -369,9 +376,6 @@ absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view conf
   if (absl::Status status = CheckSupported(*proto); !status.ok()) return status;
   Settings settings;
   if (absl::Status read = ReadService(*proto, &settings.service); !read.ok()) return read;
-  if (settings.service == nullptr) {
-    return absl::InvalidArgumentError("ext_authz: grpc_service or http_service is required");
-  }
   if (absl::Status read = ReadMatchers(*proto, &settings); !read.ok()) return read;
   settings.allow_on_failure = proto->failure_mode_allow();
   settings.mark_allowed_failure = proto->failure_mode_allow_header_add();

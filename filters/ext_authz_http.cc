@@ -134,6 +134,9 @@ absl::Status HttpAuthz::Read(const pb::HttpService& proto) {
   timeout_ms_ = timeout.seconds() * 1000 + timeout.nanos() / 1000000;
   path_prefix_ = proto.path_prefix();
   path_override_ = proto.path_override();
+  if (!path_prefix_.empty() && !path_override_.empty()) {
+    return absl::InvalidArgumentError("Only one of path_prefix or path_override can be set");
+  }
   if (!path_prefix_.empty() && path_prefix_.front() != '/') {
     return absl::InvalidArgumentError("path_prefix should start with \"/\".");
   }

@@ -90,7 +90,7 @@ TEST(BasicAuthTest, ARouteHasUsersOfItsOwn) {
 }
 
 TEST(BasicAuthTest, BrokenListsAreRefused) {
-  for (const char* users : {"ann", "ann:", "ann:{MD5}x", "ann:{SHA}short"}) {
+  for (const char* users : {"", "ann", "ann:", "ann:{MD5}x", "ann:{SHA}short"}) {
     BasicAuth proto;
     proto.mutable_users()->set_inline_string(users);
     EXPECT_FALSE(MakeHttpFilter("b", Name<BasicAuth>(), proto.SerializeAsString()).ok()) << users;
@@ -275,6 +275,18 @@ TEST(ExtAuthzTest, FailuresDenyUnlessAllowed) {
   EXPECT_EQ(open.resumed, 1);
   EXPECT_EQ(open.Value(open.request, "x-envoy-auth-failure-mode-allowed"), "true");
   EXPECT_EQ(open.Stat("failure_mode_allowed"), 1u);
+}
+
+TEST(ExtAuthzTest, WithoutAServiceEverythingFails) {
+  Harness<ExtAuthz> closed("");
+  EXPECT_EQ(closed.Request(), Verdict::kReplied);
+  EXPECT_EQ(closed.reply_details, "ext_authz_error");
+  Harness<ExtAuthz> open("failure_mode_allow: true");
+  EXPECT_EQ(open.Request(), Verdict::kContinue);
+  ExtAuthz both;
+  both.mutable_http_service()->set_path_prefix("/a");
+  both.mutable_http_service()->set_path_override("/b");
+  EXPECT_FALSE(MakeHttpFilter("e", Name<ExtAuthz>(), both.SerializeAsString()).ok());
 }
 
 TEST(ExtAuthzTest, BodiesAreKeptAndCut) {
