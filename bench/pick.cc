@@ -24,6 +24,20 @@
 namespace remora::lb {
 namespace {
 
+// Labels for subsets: a host is of one of eight stages.
+const std::vector<std::shared_ptr<const HostAttributes>>& Stages() {
+  static const auto& stages = *[] {
+    auto* made = new std::vector<std::shared_ptr<const HostAttributes>>();
+    for (int i = 0; i < 8; ++i) {
+      auto attributes = std::make_shared<HostAttributes>();
+      attributes->labels.push_back({"stage", absl::StrCat("\"", i, "\""), {}});
+      made->push_back(std::move(attributes));
+    }
+    return made;
+  }();
+  return stages;
+}
+
 std::shared_ptr<const HostTable> MakeTable(uint32_t count, bool skewed) {
   RandomSource random(count);
   std::vector<std::shared_ptr<Host>> hosts;
@@ -36,7 +50,7 @@ std::shared_ptr<const HostTable> MakeTable(uint32_t count, bool skewed) {
   HostTable::Builder builder({});
   for (std::shared_ptr<Host>& host : hosts) {
     const auto weight = static_cast<uint32_t>(skewed ? 1 + random.Below(10) : 1);
-    builder.Add(std::move(host), weight, 0, {});
+    builder.Add(std::move(host), weight, 0, {}, Stages()[random.Below(Stages().size())]);
   }
   return builder.Build();
 }
@@ -61,7 +75,8 @@ PolicyConfig MaglevFor(uint32_t hosts) {
   return {config};
 }
 
-void Pick(benchmark::State& state, const PolicyConfig& config, bool skewed) {
+void Pick(benchmark::State& state, const PolicyConfig& config, bool skewed,
+          const Criteria* criteria = nullptr) {
   const auto hosts = Hosts(static_cast<uint32_t>(state.range(0)), skewed);
   const auto policy = *MakePolicy(config, hosts, nullptr);
   const auto picker = policy->MakePicker(nullptr, 987654321, TimePoint(0));
@@ -73,6 +88,7 @@ void Pick(benchmark::State& state, const PolicyConfig& config, bool skewed) {
     PickContext ctx(random, TimePoint(0));
     ctx.has_hash = true;
     ctx.hash = keys.Next();
+    ctx.criteria = criteria;
     Host* host = picker->Pick(ctx).host;
     host->state().rq_active.fetch_add(1, std::memory_order_relaxed);
     host->state().rq_total.fetch_add(1, std::memory_order_relaxed);
@@ -105,6 +121,18 @@ void BM_Maglev(benchmark::State& state) {
 void BM_MaglevWeighted(benchmark::State& state) {
   Pick(state, MaglevFor(static_cast<uint32_t>(state.range(0))), true);
 }
+// One of eight subsets: two look-ups of text before the rotation.
+void BM_SubsetRoundRobin(benchmark::State& state) {
+  SubsetConfig subsets;
+  subsets.selectors.resize(1);
+  subsets.selectors[0].keys = {"stage"};
+  subsets.fallback = SubsetConfig::Fallback::kAny;
+  PolicyConfig config = {RoundRobinConfig()};
+  config.subset = std::make_shared<const SubsetConfig>(subsets);
+  Criteria criteria;
+  criteria.all = {{"stage", "\"3\""}};
+  Pick(state, config, false, &criteria);
+}
 // What the tallies alone cost, on the next host in memory order of the set.
 void BM_TalliesOnly(benchmark::State& state) {
   const auto hosts = Hosts(static_cast<uint32_t>(state.range(0)), false);
@@ -126,6 +154,7 @@ BENCHMARK(BM_RoundRobinWeighted) REMORA_SIZES;
 BENCHMARK(BM_LeastRequest) REMORA_SIZES;
 BENCHMARK(BM_LeastRequestWeighted) REMORA_SIZES;
 BENCHMARK(BM_Random) REMORA_SIZES;
+BENCHMARK(BM_SubsetRoundRobin) REMORA_SIZES;
 BENCHMARK(BM_RingHash) REMORA_SIZES;
 BENCHMARK(BM_RingHashWeighted) REMORA_SIZES;
 BENCHMARK(BM_Maglev) REMORA_SIZES;

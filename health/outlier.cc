@@ -292,6 +292,9 @@ bool OutlierDetector::TryEject(Judged& judged, OutlierEvent event, TimePoint now
     ++counters_.overflow;
     return false;
   }
+  if (event.rule == OutlierRule::kConsecutive5xx || event.rule == OutlierRule::kSuccessRate) {
+    ++counters_.old_total;
+  }
   event.host = judged.host.get();
   event.action = OutlierEvent::Action::kEject;
   if (judged.ejection.last_returned.has_value()) {

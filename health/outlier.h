@@ -130,6 +130,9 @@ struct OutlierCounters {
   uint64_t enforced[kOutlierRuleCount] = {};
   uint64_t enforced_total = 0;
   uint64_t overflow = 0;
+  // Of 5xx and success rate, whether enforced or not, where the share allowed it: what the older
+  // `ejections_total` counts.
+  uint64_t old_total = 0;
 };
 
 class OutlierDetector {

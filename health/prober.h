@@ -26,6 +26,7 @@ enum class ProbeKind : uint8_t {
 
 struct ProbeResult {
   ProbeKind kind = ProbeKind::kNetwork;
+  uint32_t http_status = 0;  // of an HTTP probe's answer; 0 without one
 };
 
 // A probe that was started. Destroying it cancels it: its callback will not

@@ -150,7 +150,8 @@ std::shared_ptr<const HostSet> SubsetPolicy::SetOf(const std::vector<uint32_t>& 
   if (config_.locality_weight_aware) Scale(members, &builder);
   for (const uint32_t number : members) {
     const HostEntry& entry = hosts_->entry(number);
-    const Locality& locality = hosts_->priorities()[entry.priority].localities[entry.locality].locality;
+    const Locality& locality =
+        hosts_->priorities()[entry.priority].localities[entry.locality].locality;
     builder.Add(entry.host, entry.weight, entry.priority, locality, entry.attributes);
   }
   return HostSet::Make(builder.Build());
@@ -169,8 +170,9 @@ int32_t SubsetPolicy::AddPart(std::string id, const std::vector<uint32_t>& membe
 void SubsetPolicy::MakeFallbacks() {
   using Own = SubsetSelector::Fallback;
   const auto selector_wants = [this](Own fallback) {
-    return std::any_of(config_.selectors.begin(), config_.selectors.end(),
-                       [&](const SubsetSelector& selector) { return selector.fallback == fallback; });
+    return std::any_of(
+        config_.selectors.begin(), config_.selectors.end(),
+        [&](const SubsetSelector& selector) { return selector.fallback == fallback; });
   };
   std::vector<uint32_t> members;
   if (config_.fallback == SubsetConfig::Fallback::kAny || config_.panic_mode_any ||
@@ -405,8 +407,7 @@ absl::Status CheckSubsets(const SubsetConfig& config) {
     }
     if (!std::includes(selector.keys.begin(), selector.keys.end(), selector.fallback_keys.begin(),
                        selector.fallback_keys.end())) {
-      return absl::InvalidArgumentError(
-          "fallback_keys_subset must be a subset of selector keys");
+      return absl::InvalidArgumentError("fallback_keys_subset must be a subset of selector keys");
     }
     if (selector.fallback_keys.size() == selector.keys.size()) {
       return absl::InvalidArgumentError("fallback_keys_subset cannot be equal to keys");

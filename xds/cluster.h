@@ -98,9 +98,9 @@ struct OverrideHostSource {
 
 // Weights from endpoints' load reports (client_side_weighted_round_robin).
 struct ClientSideWrrSettings {
-  absl::Duration blackout = absl::Seconds(10);     // reports of new hosts do not count
-  absl::Duration expiration = absl::Minutes(3);    // a weight without a new report; zero: never
-  absl::Duration update = absl::Seconds(1);        // how often weights are made anew
+  absl::Duration blackout = absl::Seconds(10);   // reports of new hosts do not count
+  absl::Duration expiration = absl::Minutes(3);  // a weight without a new report; zero: never
+  absl::Duration update = absl::Seconds(1);      // how often weights are made anew
   double error_penalty = 1.0;
   std::vector<std::string> metrics;  // that stand for utilisation where there is no application's
 };
@@ -130,7 +130,7 @@ struct Cluster {
   uint32_t per_connection_buffer_limit = 1024 * 1024;
 
   lb::PolicyConfig policy;
-  bool lb_by_original_dst = false;  // CLUSTER_PROVIDED
+  bool lb_by_original_dst = false;                   // CLUSTER_PROVIDED
   std::vector<OverrideHostSource> override_sources;  // override_host, in order
   // Which envoy.config.core.v3.HealthStatus an overriding host may have, bit by number: UNKNOWN,
   // HEALTHY, DEGRADED.

@@ -147,9 +147,8 @@ void ParseOverrideHost(const policies::override_host::v3::OverrideHost& proto, C
       for (const auto& segment : from.metadata().path()) source.path.push_back(segment.key());
     }
     if (source.header.empty() == source.metadata_namespace.empty()) {
-      context.Error(source.header.empty()
-                        ? "Empty override source"
-                        : "Only one override source must be set");
+      context.Error(source.header.empty() ? "Empty override source"
+                                          : "Only one override source must be set");
     }
     out->override_sources.push_back(std::move(source));
   }

@@ -50,11 +50,6 @@ lb::SubsetConfig Subsets(const Proto& proto) {
 
 void Check(const lb::SubsetConfig& config, ParseContext& context) {
   if (absl::Status status = lb::CheckSubsets(config); !status.ok()) context.Error(status);
-  for (const lb::SubsetSelector& selector : config.selectors) {
-    if (selector.single_host && selector.keys.size() != 1) {
-      context.Error("subset_selector must have a single key when single_host_per_subset is true");
-    }
-  }
 }
 
 }  // namespace

@@ -95,8 +95,14 @@ void Call::Begin(absl::string_view name) {
     deadline_->StartMs(options_.timeout_ms);
   }
   lb::PickContext context(view_.random(), lb::TimePoint(loop().now_ns()));
-  const lb::Choice choice = cluster->Pick(context);
-  if (!choice) return End(kGrpcUnavailable, "no healthy upstream");
+  const Picked picked = cluster->PickHost(context, PickWish());
+  if (!picked) return End(kGrpcUnavailable, "no healthy upstream");
+  const lb::Choice& choice = picked.choice;
+  if (picked.view != cluster) {
+    // A member of an aggregate serves: what is counted and kept is its own.
+    cluster = picked.view;
+    cluster_ = ClusterRef(cluster);
+  }
   host_ = &cluster->PoolsOf(*choice.entry);
   ++host_->refs;
   PoolKey key;

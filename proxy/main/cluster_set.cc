@@ -41,6 +41,8 @@ void ClusterSet::Apply(const xds::ClusterResources& clusters, bool secrets_chang
     if (cluster == nullptr) {
       Bump(cells_[static_cast<size_t>(ManagerStat::kAdded)]);
       cluster = std::make_unique<LiveCluster>(world_, resource);
+      // It could not be found while it was being made.
+      if (name == world_->local_cluster) LocalHostsChanged();
       MarkChanged();
       continue;
     }

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "absl/time/time.h"
+#include "filters/metadata.h"
 #include "nlohmann/json.hpp"
 
 namespace remora::proxy {
@@ -33,6 +34,74 @@ absl::string_view FailureName(health::ProbeKind kind) {
   }
 }
 
+// Envoy's HealthCheckEvent: its members in the order of their numbers.
+enum class HealthEvent {
+  kEject,
+  kAdd,
+  kTimestamp,
+  kFailure,
+  kDegraded,
+  kNoLongerDegraded,
+  kMetadata,
+  kLocality,
+  kSuccess
+};
+constexpr absl::string_view kEventNames[] = {"eject_unhealthy_event",
+                                             "add_healthy_event",
+                                             "timestamp",
+                                             "health_check_failure_event",
+                                             "degraded_healthy_host",
+                                             "no_longer_degraded_host",
+                                             "metadata",
+                                             "locality",
+                                             "successful_health_check_event"};
+
+nlohmann::ordered_json AddressJson(const lb::Host& host) {
+  const std::string& text = host.address_string();
+  if (host.address().family() == AF_UNIX) return {{"pipe", {{"path", text}, {"mode", 0}}}};
+  std::string ip = text.substr(0, text.rfind(':'));
+  if (!ip.empty() && ip.front() == '[') ip = ip.substr(1, ip.size() - 2);
+  return {{"socket_address",
+           {{"protocol", "TCP"},
+            {"address", ip},
+            {"port_value", host.address().port()},
+            {"resolver_name", ""},
+            {"ipv4_compat", false},
+            {"network_namespace_filepath", ""}}}};
+}
+
+nlohmann::ordered_json MetadataJson(const Metadata& metadata) {
+  auto spaces = nlohmann::ordered_json::object();
+  for (const auto& [name, value] : metadata.namespaces) {
+    spaces[name] = nlohmann::ordered_json::parse(value.ToJson());
+  }
+  return {{"filter_metadata", std::move(spaces)},
+          {"typed_filter_metadata", nlohmann::ordered_json::object()}};
+}
+
+std::string HealthEventLine(absl::string_view type, const std::string& cluster,
+                            const lb::HostEntry& entry, const lb::Locality& locality,
+                            HealthEvent kind, nlohmann::ordered_json body) {
+  nlohmann::ordered_json line;
+  line["health_checker_type"] = std::string(type);
+  line["host"] = AddressJson(*entry.host);
+  line["cluster_name"] = cluster;
+  for (int i = 0; i <= static_cast<int>(HealthEvent::kSuccess); ++i) {
+    const auto member = static_cast<HealthEvent>(i);
+    const std::string name(kEventNames[i]);
+    if (member == kind) line[name] = body;
+    if (member == HealthEvent::kTimestamp) {
+      line[name] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
+    } else if (member == HealthEvent::kMetadata && entry.attributes->metadata != nullptr) {
+      line[name] = MetadataJson(*static_cast<const Metadata*>(entry.attributes->metadata.get()));
+    } else if (member == HealthEvent::kLocality) {
+      line[name] = {
+          {"region", locality.region}, {"zone", locality.zone}, {"sub_zone", locality.sub_zone}};
+    }
+  }
+  return line.dump();
+}
+
 }  // namespace
 
 StatSchema HealthStatSchema() { return kSchema; }
@@ -51,12 +120,16 @@ HealthMonitor::HealthMonitor(Loop* loop, const xds::HealthCheck& config, std::st
       timer_(
           &loop->timers(), [](void* self) { static_cast<HealthMonitor*>(self)->RunDue(); }, this) {}
 
-HealthMonitor::~HealthMonitor() { stats_.Sub(HealthStat::kHealthy, counted_healthy_); }
+HealthMonitor::~HealthMonitor() {
+  stats_.Sub(HealthStat::kHealthy, counted_healthy_);
+  stats_.Sub(HealthStat::kDegraded, counted_degraded_);
+}
 
-void HealthMonitor::SetHosts(const lb::HostTable& table, bool keep_verdicts) {
+void HealthMonitor::SetHosts(const std::shared_ptr<const lb::HostTable>& table,
+                             bool keep_verdicts) {
   std::vector<std::shared_ptr<lb::Host>> hosts;
   absl::flat_hash_map<const lb::Host*, lb::HostEntry> entries;
-  for (const lb::HostEntry& entry : table.entries()) {
+  for (const lb::HostEntry& entry : table->entries()) {
     const auto& target = entry.attributes->health_check;
     if (target != nullptr && target->disabled) continue;
     hosts.push_back(entry.host);
@@ -70,6 +143,7 @@ void HealthMonitor::SetHosts(const lb::HostTable& table, bool keep_verdicts) {
     prober_->Forget(*host);
   }
   entries_ = std::move(entries);
+  if (!config_.event_log_path.empty()) set_ = lb::HostSet::Make(table);
   checker_.SetHosts(hosts, lb::TimePoint(loop_->now_ns()), keep_verdicts);
   Arm();
 }
@@ -125,7 +199,8 @@ void HealthMonitor::OnResult(const lb::Host* raw, health::ProbeResult result) {
   Count(result);
   const health::CheckVerdict verdict =
       checker_.OnResult(*host, result, lb::TimePoint(loop_->now_ns()), hooks_.had_traffic());
-  Report(*host, verdict, result.kind);
+  Report(entry->second, verdict, result);
+  if (verdict.became_degraded || verdict.no_longer_degraded) CountDegraded();
   const bool waited = !unchecked_.empty();
   unchecked_.erase(raw);
   Arm();
@@ -140,35 +215,44 @@ void HealthMonitor::OnImmediateFail(lb::Host& host) {
   Arm();
 }
 
-void HealthMonitor::Report(const lb::Host& host, const health::CheckVerdict& verdict,
-                           health::ProbeKind kind) {
+void HealthMonitor::CountDegraded() {
+  uint64_t degraded = 0;
+  for (const auto& [host, entry] : entries_) {
+    degraded += host->state().HasFlag(lb::kDegradedActiveHc) ? 1 : 0;
+  }
+  stats_.Add(HealthStat::kDegraded, degraded - counted_degraded_);
+  counted_degraded_ = degraded;
+}
+
+void HealthMonitor::Report(const lb::HostEntry& entry, const health::CheckVerdict& verdict,
+                           health::ProbeResult result) {
   if (config_.event_log_path.empty()) return;
-  nlohmann::ordered_json event;
-  event["health_checker_type"] = std::string(TypeName(config_));
-  event["host"] = {{"socket_address",
-                    {{"protocol", "TCP"},
-                     {"address", host.address_string().substr(0, host.address_string().rfind(':'))},
-                     {"port_value", host.address().port()}}}};
-  event["cluster_name"] = cluster_;
-  event["timestamp"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
+  const auto write = [&](HealthEvent kind, nlohmann::ordered_json body) {
+    const lb::PriorityHosts& priority = set_->priorities()[entry.priority];
+    log_->Write(
+        config_.event_log_path,
+        HealthEventLine(TypeName(config_), cluster_, entry,
+                        priority.localities[entry.locality].locality, kind, std::move(body)));
+  };
+  const auto empty = [] { return nlohmann::ordered_json::object(); };
+  const health::ProbeKind kind = result.kind;
   const bool failed = kind != health::ProbeKind::kPass && kind != health::ProbeKind::kDegraded;
-  if (verdict.became_healthy) {
-    event["add_healthy_event"] = {{"first_check", verdict.first_check}};
-  } else if (verdict.became_unhealthy && !verdict.first_check) {
-    event["eject_unhealthy_event"] = {{"failure_type", std::string(FailureName(kind))}};
-  } else if (failed && (verdict.first_check || config_.always_log_failures)) {
-    event["health_check_failure_event"] = {{"failure_type", std::string(FailureName(kind))},
-                                           {"first_check", verdict.first_check}};
-  } else if (verdict.became_degraded) {
-    event["degraded_healthy_host"] = nlohmann::ordered_json::object();
-  } else if (verdict.no_longer_degraded) {
-    event["no_longer_degraded_host"] = nlohmann::ordered_json::object();
-  } else if (!failed && config_.always_log_success) {
-    event["successful_health_check_event"] = nlohmann::ordered_json::object();
-  } else {
+  if (failed) {
+    if (verdict.became_unhealthy) {
+      write(HealthEvent::kEject, {{"failure_type", std::string(FailureName(kind))},
+                                  {"http_status_code", result.http_status}});
+    }
+    if (verdict.first_check || config_.always_log_failures) {
+      write(HealthEvent::kFailure, {{"failure_type", std::string(FailureName(kind))},
+                                    {"first_check", verdict.first_check},
+                                    {"http_status_code", result.http_status}});
+    }
     return;
   }
-  log_->Write(config_.event_log_path, event.dump());
+  if (verdict.became_healthy) write(HealthEvent::kAdd, {{"first_check", verdict.first_check}});
+  if (verdict.became_degraded) write(HealthEvent::kDegraded, empty());
+  if (verdict.no_longer_degraded) write(HealthEvent::kNoLongerDegraded, empty());
+  if (config_.always_log_success && !verdict.became_healthy) write(HealthEvent::kSuccess, empty());
 }
 
 }  // namespace remora::proxy

@@ -55,7 +55,7 @@ class HealthMonitor {
   ~HealthMonitor();
 
   // Hosts whose check is disabled are left out by this function.
-  void SetHosts(const lb::HostTable& table, bool keep_verdicts);
+  void SetHosts(const std::shared_ptr<const lb::HostTable>& table, bool keep_verdicts);
   void OnImmediateFail(lb::Host& host);
   bool first_round_done() const { return unchecked_.empty(); }
 
@@ -64,7 +64,10 @@ class HealthMonitor {
   void RunDue();
   void OnResult(const lb::Host* host, health::ProbeResult result);
   void Count(health::ProbeResult result);
-  void Report(const lb::Host& host, const health::CheckVerdict& verdict, health::ProbeKind kind);
+  // What a result has to say to the event log.
+  void Report(const lb::HostEntry& entry, const health::CheckVerdict& verdict,
+              health::ProbeResult result);
+  void CountDegraded();
 
   Loop* loop_;
   const xds::HealthCheck config_;
@@ -75,11 +78,13 @@ class HealthMonitor {
   Hooks hooks_;
   health::ActiveChecker checker_;
   absl::flat_hash_map<const lb::Host*, lb::HostEntry> entries_;
+  std::shared_ptr<const lb::HostSet> set_;  // for the names of localities, where events are logged
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<health::Probe>> probes_;
   absl::flat_hash_set<const lb::Host*> unchecked_;
   std::vector<std::shared_ptr<lb::Host>> due_;
   Timer timer_;
   uint64_t counted_healthy_ = 0;
+  uint64_t counted_degraded_ = 0;
 };
 
 }  // namespace remora::proxy

@@ -149,7 +149,7 @@ void LiveCluster::RebuildDestinations() {
   }
   table_ = builder.Build();
   rebuilding_ = true;
-  for (const auto& monitor : monitors_) monitor->SetHosts(*table_, current_ != nullptr);
+  for (const auto& monitor : monitors_) monitor->SetHosts(table_, current_ != nullptr);
   if (outlier_ != nullptr) outlier_->SetHosts(all);
   rebuilding_ = false;
   if (!cleanup_timer_.has_value()) {
@@ -189,7 +189,7 @@ void LiveCluster::RebuildHosts() {
   rebuilding_ = true;
   std::vector<std::shared_ptr<lb::Host>> all;
   for (const lb::HostEntry& entry : table_->entries()) all.push_back(entry.host);
-  for (const auto& monitor : monitors_) monitor->SetHosts(*table_, current_ != nullptr);
+  for (const auto& monitor : monitors_) monitor->SetHosts(table_, current_ != nullptr);
   if (outlier_ != nullptr) outlier_->SetHosts(all);
   rebuilding_ = false;
   RebuildSet();

@@ -44,6 +44,20 @@ constexpr size_t kOldTotal = kEnforced + health::kOutlierRuleCount;
 constexpr size_t kOldConsecutive5xx = kOldTotal + 1;
 constexpr size_t kOldSuccessRate = kOldTotal + 2;
 
+// Spelled as the log's own enumeration; a host that returns has the first of it.
+absl::string_view EventType(const health::OutlierEvent& event) {
+  constexpr absl::string_view kTypes[health::kOutlierRuleCount] = {
+      "CONSECUTIVE_5XX",
+      "CONSECUTIVE_GATEWAY_FAILURE",
+      "CONSECUTIVE_LOCAL_ORIGIN_FAILURE",
+      "SUCCESS_RATE",
+      "SUCCESS_RATE_LOCAL_ORIGIN",
+      "FAILURE_PERCENTAGE",
+      "FAILURE_PERCENTAGE_LOCAL_ORIGIN"};
+  return event.action == health::OutlierEvent::Action::kEject ? kTypes[static_cast<int>(event.rule)]
+                                                              : kTypes[0];
+}
+
 }  // namespace
 
 StatSchema OutlierStatSchema() { return kSchema; }
@@ -92,10 +106,10 @@ void OutlierMonitor::Conclude(bool changed) {
     set(kDetected + rule, counters.detected[rule]);
     set(kEnforced + rule, counters.enforced[rule]);
   }
-  set(kOldTotal, counters.enforced_total);
+  set(kOldTotal, counters.old_total);
   set(kOldConsecutive5xx,
-      counters.enforced[static_cast<int>(health::OutlierRule::kConsecutive5xx)]);
-  set(kOldSuccessRate, counters.enforced[static_cast<int>(health::OutlierRule::kSuccessRate)]);
+      counters.detected[static_cast<int>(health::OutlierRule::kConsecutive5xx)]);
+  set(kOldSuccessRate, counters.detected[static_cast<int>(health::OutlierRule::kSuccessRate)]);
   for (const health::OutlierEvent& event : events_) Log(event);
   events_.clear();
   if (changed) on_change_();
@@ -104,25 +118,34 @@ void OutlierMonitor::Conclude(bool changed) {
 void OutlierMonitor::Log(const health::OutlierEvent& event) {
   if (log_path_.empty()) return;
   const bool eject = event.action == health::OutlierEvent::Action::kEject;
+  // Envoy's OutlierDetectionEvent, in the order of its numbers.
   nlohmann::ordered_json line;
-  line["type"] = absl::AsciiStrToUpper(health::OutlierRuleName(event.rule));
+  line["type"] = std::string(EventType(event));
+  line["timestamp"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
+  if (event.seconds_since_last_action >= 0) {
+    line["secs_since_last_action"] = std::to_string(event.seconds_since_last_action);
+  }
   line["cluster_name"] = cluster_;
   line["upstream_url"] = event.host->address_string();
   line["action"] = eject ? "EJECT" : "UNEJECT";
   line["num_ejections"] = event.ejections;
-  if (eject) line["enforced"] = event.enforced;
-  if (event.host_success_rate >= 0) {
+  line["enforced"] = eject && event.enforced;
+  using health::OutlierRule;
+  if (!eject) {
+    // Nothing more to say.
+  } else if (event.rule == OutlierRule::kSuccessRate ||
+             event.rule == OutlierRule::kSuccessRateLocalOrigin) {
     line["eject_success_rate_event"] = {
         {"host_success_rate", static_cast<uint32_t>(event.host_success_rate)},
         {"cluster_average_success_rate", static_cast<uint32_t>(event.average_success_rate)},
         {"cluster_success_rate_ejection_threshold",
          static_cast<uint32_t>(event.success_rate_threshold)}};
-  } else if (eject) {
+  } else if (event.rule == OutlierRule::kFailurePercentage ||
+             event.rule == OutlierRule::kFailurePercentageLocalOrigin) {
+    line["eject_failure_percentage_event"] = {
+        {"host_success_rate", static_cast<uint32_t>(event.host_success_rate)}};
+  } else {
     line["eject_consecutive_event"] = nlohmann::ordered_json::object();
-  }
-  line["timestamp"] = absl::FormatTime("%Y-%m-%dT%H:%M:%E3SZ", absl::Now(), absl::UTCTimeZone());
-  if (event.seconds_since_last_action >= 0) {
-    line["secs_since_last_action"] = std::to_string(event.seconds_since_last_action);
   }
   log_->Write(log_path_, line.dump());
 }

@@ -37,7 +37,8 @@ void FillHttp(const xds::HttpProbe& probe, absl::string_view host, Headers* head
   if (!probe.send.empty()) headers->Set(HeaderId::kContentLength, absl::StrCat(probe.send.size()));
 }
 
-void FillGrpc(const xds::GrpcProbe& probe, absl::string_view host, Headers* headers) {
+void FillGrpc(const xds::GrpcProbe& probe, absl::string_view host, lb::Duration timeout,
+              Headers* headers) {
   headers->set_pseudo_static(HeaderId::kMethod, "POST");
   headers->set_pseudo_static(HeaderId::kPath, "/grpc.health.v1.Health/Check");
   headers->set_pseudo(HeaderId::kAuthority,
@@ -45,6 +46,10 @@ void FillGrpc(const xds::GrpcProbe& probe, absl::string_view host, Headers* head
   headers->AddReference(HeaderId::kContentType, "application/grpc");
   headers->AddReference(HeaderId::kTe, "trailers");
   headers->AddReference(HeaderId::kUserAgent, kUserAgent);
+  // At most eight digits, so long ones in seconds.
+  const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count();
+  headers->Set(HeaderId::kGrpcTimeout,
+               ms < 100'000'000 ? absl::StrCat(ms, "m") : absl::StrCat(ms / 1000, "S"));
   AddHeaders(probe.initial_metadata, headers);
 }
 
@@ -61,7 +66,7 @@ Headers* ProbeRequest(const xds::HealthCheck& check, absl::string_view host, Are
   if (const auto* http = std::get_if<xds::HttpProbe>(&check.probe)) {
     FillHttp(*http, host, headers);
   } else if (const auto* grpc = std::get_if<xds::GrpcProbe>(&check.probe)) {
-    FillGrpc(*grpc, host, headers);
+    FillGrpc(*grpc, host, check.schedule.timeout, headers);
   }
   return headers;
 }

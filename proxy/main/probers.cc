@@ -211,14 +211,18 @@ class ProbeLine final : public Mortal,
   void Finish(ProbeKind kind) {
     timeout_.Stop();
     failed_early_ = false;
+    // Hanging up resets the stream, which must not be heard as another outcome.
+    const std::function<void(ProbeResult)> done = std::exchange(done_, nullptr);
+    const bool answered = std::holds_alternative<xds::HttpProbe>(check_->probe) &&
+                          kind != ProbeKind::kNetwork && kind != ProbeKind::kTimeout;
+    const uint32_t status = answered ? static_cast<uint32_t>(answer_.status) : 0;
     const bool clean = kind == ProbeKind::kPass || kind == ProbeKind::kDegraded ||
                        kind == ProbeKind::kRetriable ||
                        (kind == ProbeKind::kFail && stream_ == nullptr);
     const bool tcp = std::holds_alternative<xds::TcpProbe>(check_->probe);
     if (!clean || tcp || last_use_ || !check_->reuse_connection) Hang();
     last_use_ = false;
-    std::function<void(ProbeResult)> done = std::exchange(done_, nullptr);
-    if (done) done({kind});
+    if (done) done({kind, status});
   }
 
   Loop* loop_;

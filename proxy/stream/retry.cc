@@ -182,6 +182,11 @@ Retry::Verdict Retry::OnFailure(AttemptFailure failure, bool sent, bool timed_ou
   return Decide(WantsFailure(failure, sent, timed_out), breakers);
 }
 
+Retry::Verdict Retry::OnLate(health::Breakers& breakers) {
+  limited_delay_.reset();
+  return Decide(true, breakers);
+}
+
 void Retry::ReadResetHeaders(const Headers& headers) {
   limited_delay_.reset();
   for (const auto& reset : policy_->reset_headers) {

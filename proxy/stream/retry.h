@@ -40,6 +40,8 @@ class Retry {
   Verdict OnAnswer(const Headers& headers, health::Breakers& breakers);
   // A try that ended without one. `sent`: its headers had gone out. `timed_out`: per-try timeout.
   Verdict OnFailure(AttemptFailure failure, bool sent, bool timed_out, health::Breakers& breakers);
+  // A try that is late goes on beside the next one (hedging): any policy retries that.
+  Verdict OnLate(health::Breakers& breakers);
   // The last verdict's try was itself a retry, and needed no further one.
   bool succeeded() const { return succeeded_; }
 

@@ -40,7 +40,7 @@ void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bo
     hash_ = HashOfRequest(action_->hash_policies, *headers, info(), &cookies_);
   }
   const Picked picked = PickHost();
-  if (!picked) {
+  if (!picked || !picked.view->MayPool(picked.choice, KeyFor(picked))) {
     info().flags.Add(ResponseFlag::kNoHealthyUpstream);
     Charge(503, nullptr);
     Give(503, "no healthy upstream", "no_healthy_upstream");
@@ -169,7 +169,10 @@ absl::string_view Exchange::SniFor(const Picked& picked) {
 
 void Exchange::PrepareHeaders() {
   timeouts_ = ReadTimeouts(*action_, *headers_, grpc_);
-  WriteTimeouts(timeouts_, *action_, 0, adds_headers(), grpc_, *headers_);
+  const absl::string_view hedge = headers_->Value(HeaderId::kXEnvoyHedgeOnPerTryTimeout);
+  hedges_ = action_->hedge.has_value() && action_->hedge->hedge_on_per_try_timeout;
+  if (hedge == "true" || hedge == "false") hedges_ = hedge == "true";
+  WriteExpectedTimeout(0);
   headers_->Remove(HeaderId::kXEnvoyUpstreamAltStatName);
   headers_->Remove(HeaderId::kXEnvoyHedgeOnPerTryTimeout);
   if (host_->virtual_host().include_request_attempt_count) {
@@ -183,6 +186,13 @@ void Exchange::PrepareHeaders() {
   if (action_->idle_timeout.has_value()) {
     host_->SetIdleTimeout(absl::ToInt64Nanoseconds(*action_->idle_timeout));
   }
+}
+
+// A hedged try is not cut short: the upstream may take all the time there is.
+void Exchange::WriteExpectedTimeout(int64_t elapsed_ms) {
+  RequestTimeouts shown = timeouts_;
+  if (hedges_) shown.per_try_ms = 0;
+  WriteTimeouts(shown, *action_, elapsed_ms, adds_headers(), grpc_, *headers_);
 }
 
 void Exchange::StartAttempt(const Picked& picked, const PoolKey& key) {
@@ -302,6 +312,11 @@ void Exchange::ResumeResponse() {
   if (attempt_ != nullptr) attempt_->ResumeResponse();
 }
 
+void Exchange::DropLate() {
+  for (auto& late : late_) Attempt::Drop(std::move(late), host_->loop());
+  late_.clear();
+}
+
 void Exchange::DropAttempt() {
   if (attempt_ == nullptr) return;
   Attempt::Drop(std::move(attempt_), host_->loop());
@@ -317,6 +332,7 @@ void Exchange::Cancel() {
   if (host_ == nullptr) return;
   StopTimers();
   request_paused_ = false;
+  DropLate();
   DropAttempt();
   hold_.Release();
   retry_.Reset();
@@ -336,7 +352,7 @@ void Exchange::Cancel() {
   request_end_ms_ = -1;
   shadow_bytes_ = 0;
   attempts_ = response_pauses_ = named_hosts_tried_ = 0;
-  grpc_ = internal_ = websocket_ = timeout_retry_ = body_seen_ = false;
+  grpc_ = internal_ = websocket_ = timeout_retry_ = hedges_ = body_seen_ = false;
   request_ended_ = response_started_ = grpc_success_open_ = false;
 }
 

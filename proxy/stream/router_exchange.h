@@ -61,6 +61,7 @@ class Exchange final : public Router, private AttemptEvents {
   PoolKey KeyFor(const Picked& picked);
   absl::string_view SniFor(const Picked& picked);
   void PrepareHeaders();
+  void WriteExpectedTimeout(int64_t elapsed_ms);
   void StartAttempt(const Picked& picked, const PoolKey& key);
   void RequestEnded();
   void MakeShadows();
@@ -72,6 +73,11 @@ class Exchange final : public Router, private AttemptEvents {
   // Retries.
   bool RetryAfterFailure(AttemptFailure failure, bool timed_out);
   bool RetryAfterAnswer(const Headers& headers);
+  // Hedging. A late try goes on beside the next; false when there is none to start.
+  void Hedge();
+  // An event of a late try: true when the event is settled by dropping it, because others go on.
+  // Otherwise it is the one try left, or, where it `answered`, the one that counts.
+  bool SettleLate(Attempt& attempt, bool answered);
   bool Granted(Retry::Verdict verdict);
   void ScheduleRetry(bool timed_out);
   void TryAgain();
@@ -92,6 +98,7 @@ class Exchange final : public Router, private AttemptEvents {
             absl::string_view marker_header = {});
   void GiveTimeout(absl::string_view details);
   void DropAttempt();
+  void DropLate();
   void StopTimers();
 
   StatScope<ClusterStat> stats() const { return cluster_->stats(); }
@@ -110,6 +117,7 @@ class Exchange final : public Router, private AttemptEvents {
   Headers* headers_ = nullptr;
   Headers* trailers_ = nullptr;
   std::unique_ptr<Attempt> attempt_;
+  std::vector<std::unique_ptr<Attempt>> late_;  // hedging: tries past their per-try timeout
   // Of the attempt that answered, for what a log tells of its connection.
   ConnectionHold hold_;
   // What was picked stays valid while an attempt needs it; the stream's own pin may be older.
@@ -135,6 +143,7 @@ class Exchange final : public Router, private AttemptEvents {
   bool internal_ = false;
   bool websocket_ = false;
   bool timeout_retry_ = false;
+  bool hedges_ = false;
   bool body_seen_ = false;  // the request has a body (or trailers)
   bool request_ended_ = false;
   bool response_started_ = false;

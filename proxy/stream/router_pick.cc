@@ -73,8 +73,8 @@ Picked Exchange::PickHost() {
 const lb::Criteria* Exchange::CriteriaOfRequest() {
   const Metadata* noted = info().dynamic_metadata;
   if (noted != nullptr && noted->namespaces.contains(xds::kLbNamespace)) {
-    const Metadata& route = weighted_ != nullptr ? weighted_->metadata_match
-                                                 : action_->metadata_match;
+    const Metadata& route =
+        weighted_ != nullptr ? weighted_->metadata_match : action_->metadata_match;
     own_criteria_ = xds::CriteriaFrom(route, *noted);
     return own_criteria_.get();
   }
@@ -150,8 +150,8 @@ void Exchange::AvoidTriedPriorities(lb::PickContext* context) {
     }
     untried_load_ = lb::DistributeLoad(health, degraded);
     const auto any = [](uint32_t load) { return load != 0; };
-    const bool left = absl::c_any_of(untried_load_.healthy, any) ||
-                      absl::c_any_of(untried_load_.degraded, any);
+    const bool left =
+        absl::c_any_of(untried_load_.healthy, any) || absl::c_any_of(untried_load_.degraded, any);
     if (!left) {
       tried_priorities_.clear();
       untried_load_ = state.load;

@@ -45,6 +45,7 @@ void Exchange::OnAttemptInterim(Attempt& /*attempt*/, Headers* headers) {
 }
 
 void Exchange::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
+  if (hedges_ && SettleLate(attempt, true)) return;
   if (websocket_ && headers->status() != 101 && info().upstream_protocol != Protocol::kHttp2) {
     // The handshake failed: of the upstream's answer only its status is passed on.
     headers = BareAnswer(headers->status());
@@ -180,6 +181,7 @@ void Exchange::ChargeFailure(int status) {
 
 void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
                                absl::string_view transport_reason) {
+  if (hedges_ && SettleLate(attempt, false)) return;
   const AttemptFailureText& text = TextOf(failure);
   Arena& arena = host_->arena();
   // Envoy puts no blanks into details, and the transport's reason into them but not into bodies.
@@ -204,7 +206,54 @@ void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
        failure == AttemptFailure::kOverflow ? "x-envoy-overloaded" : "");
 }
 
+void Exchange::Hedge() {
+  attempt_->cluster().ReportResult(*attempt_->host(), health::Outcome::kConnectTimeout);
+  if (response_started_ || !retry_.enabled() ||
+      !Granted(retry_.OnLate(cluster_->breakers(priority())))) {
+    return;
+  }
+  late_.push_back(std::move(attempt_));
+  ScheduleRetry(/*timed_out=*/true);
+}
+
+bool Exchange::SettleLate(Attempt& attempt, bool answered) {
+  if (attempt_.get() == &attempt) {
+    // The newest try: when it fails, the late ones are waited for.
+    if (answered) {
+      DropLate();
+      return false;
+    }
+    if (late_.empty()) return false;
+    attempt_.swap(late_.back());
+    Attempt::Drop(std::move(late_.back()), host_->loop());
+    late_.pop_back();
+    return true;
+  }
+  for (auto it = late_.begin(); it != late_.end(); ++it) {
+    if (it->get() != &attempt) continue;
+    std::unique_ptr<Attempt> own = std::move(*it);
+    late_.erase(it);
+    const bool waits = backoff_timer_.has_value() && backoff_timer_->armed();
+    if (!answered && (attempt_ != nullptr || waits)) {
+      Attempt::Drop(std::move(own), host_->loop());
+      return true;
+    }
+    backoff_timer_.reset();
+    DropLate();
+    DropAttempt();
+    attempt_ = std::move(own);
+    if (answered) retry_.Reset();  // its retry did not bring the answer
+    return false;
+  }
+  return false;
+}
+
 void Exchange::OnAttemptTimeout(Attempt& attempt, Limit limit) {
+  if (hedges_ && limit == Limit::kPerTry) {
+    if (attempt_.get() == &attempt) Hedge();
+    return;
+  }
+  if (hedges_ && SettleLate(attempt, false)) return;
   if (limit == Limit::kStreamDuration) {
     stats().Add(ClusterStat::kRqMaxDurationReached);
     if (RetryAfterFailure(AttemptFailure::kLocalReset, /*timed_out=*/false)) return;
@@ -221,7 +270,7 @@ void Exchange::OnAttemptTimeout(Attempt& attempt, Limit limit) {
   if (RetryAfterFailure(AttemptFailure::kLocalReset, /*timed_out=*/true)) return;
   ChargeFailure(timeouts_.status);
   if (idle) {
-    info().flags.Add(ResponseFlag::kStreamIdleTimeout);
+    info().flags.Add(ResponseFlag::kUpstreamRequestTimeout);
     GiveTimeout("upstream_per_try_idle_timeout");
     return;
   }
@@ -248,6 +297,7 @@ void Exchange::Give(int status, absl::string_view body, absl::string_view detail
                     absl::string_view marker_header) {
   StopTimers();
   if (attempt_ != nullptr) hold_ = attempt_->TakeHold();
+  DropLate();
   DropAttempt();
   retry_.Reset();
   kept_.Clear();
@@ -323,7 +373,7 @@ void Exchange::ScheduleRetry(bool timed_out) {
 void Exchange::TryAgain() {
   info().attempt_count = ++attempts_;
   const Picked picked = cluster_->removed() ? Picked() : PickHost();
-  if (!picked) {
+  if (!picked || !picked.view->MayPool(picked.choice, KeyFor(picked))) {
     info().flags.Add(ResponseFlag::kNoHealthyUpstream);
     Charge(503, nullptr);
     Give(503, "no healthy upstream", "no_healthy_upstream");
@@ -337,7 +387,7 @@ void Exchange::TryAgain() {
     headers_->SetReference(HeaderId::kXEnvoyIsTimeoutRetry, timeout_retry_ ? "true" : "false");
   }
   const int64_t elapsed = request_end_ms_ < 0 ? 0 : now_ms() - request_end_ms_;
-  WriteTimeouts(timeouts_, *action_, elapsed, adds_headers(), grpc_, *headers_);
+  WriteExpectedTimeout(elapsed);
   StartAttempt(picked, KeyFor(picked));
 }
 

@@ -97,6 +97,8 @@ uint64_t Stream::random() { return worker_->random(); }
 const Runtime* Stream::runtime() { return worker_->runtime(); }
 StatSlab& Stream::stat_slab() { return worker_->stats(); }
 bool Stream::server_failing() { return worker_->server_failing(); }
+const Address* Stream::own_address() { return &connection_->service().host_address(); }
+
 absl::string_view Stream::local_cluster_name() { return connection_->service().service_cluster(); }
 bool Stream::suppress_envoy_headers() { return connection_->service().suppress_envoy_headers(); }
 

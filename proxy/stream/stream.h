@@ -88,6 +88,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   StatSlab& stat_slab() override;
   bool server_failing() override;
   absl::string_view local_cluster_name() override;
+  const Address* own_address() override;
   Headers* request_headers() override { return request_headers_; }
   Headers* response_headers() override { return response_headers_; }
   Levels route_levels() override { return levels_; }

@@ -94,22 +94,27 @@ bool KeepsPolicy(const ClusterInput& input) {
 }
 
 void SetBreakerGauges(health::Breakers& breakers, const StatScope<BreakerStat>& scope,
-                      bool track_remaining) {
-  scope.Set(BreakerStat::kCxOpen, breakers.IsOpen(Resource::kConnections));
-  scope.Set(BreakerStat::kCxPoolOpen, breakers.IsOpen(Resource::kConnectionPools));
-  scope.Set(BreakerStat::kRqOpen, breakers.IsOpen(Resource::kRequests));
-  scope.Set(BreakerStat::kRqPendingOpen, breakers.IsOpen(Resource::kPending));
-  scope.Set(BreakerStat::kRqRetryOpen, breakers.IsOpen(Resource::kRetries));
+                      bool track_remaining, bool has_budget) {
+  // A limit of zero is never reached: nothing counts up to it.
+  const auto open = [&](Resource resource) {
+    return breakers.count(resource) != 0 && breakers.IsOpen(resource);
+  };
+  scope.Set(BreakerStat::kCxOpen, open(Resource::kConnections));
+  scope.Set(BreakerStat::kCxPoolOpen, open(Resource::kConnectionPools));
+  scope.Set(BreakerStat::kRqOpen, open(Resource::kRequests));
+  scope.Set(BreakerStat::kRqPendingOpen, open(Resource::kPending));
+  scope.Set(BreakerStat::kRqRetryOpen, open(Resource::kRetries));
   if (!track_remaining) return;
   const auto remaining = [&](Resource resource) -> uint64_t {
+    // Pools are not limited unless told so, and that limit shows in 64 bits.
     return breakers.limit(resource) == UINT32_MAX && resource == Resource::kConnectionPools
-               ? UINT64_MAX
+               ? UINT64_MAX - breakers.count(resource)
                : breakers.remaining(resource);
   };
   scope.Set(BreakerStat::kRemainingCx, remaining(Resource::kConnections));
   scope.Set(BreakerStat::kRemainingCxPools, remaining(Resource::kConnectionPools));
   scope.Set(BreakerStat::kRemainingPending, remaining(Resource::kPending));
-  scope.Set(BreakerStat::kRemainingRetries, remaining(Resource::kRetries));
+  scope.Set(BreakerStat::kRemainingRetries, has_budget ? 0 : remaining(Resource::kRetries));
   scope.Set(BreakerStat::kRemainingRq, remaining(Resource::kRequests));
 }
 
@@ -183,10 +188,11 @@ void RefreshBreakerGauges(const Cluster& cluster, StatStore& stats) {
   ClusterShared& shared = *cluster.shared;
   SetBreakerGauges(shared.breakers.default_priority,
                    stats.MainScope<BreakerStat>(shared.breakers_default),
-                   cluster.config->track_remaining_default);
-  SetBreakerGauges(shared.breakers.high_priority,
-                   stats.MainScope<BreakerStat>(shared.breakers_high),
-                   cluster.config->track_remaining_high);
+                   cluster.config->track_remaining_default,
+                   cluster.config->default_breaker.retry_budget_percent >= 0);
+  SetBreakerGauges(
+      shared.breakers.high_priority, stats.MainScope<BreakerStat>(shared.breakers_high),
+      cluster.config->track_remaining_high, cluster.config->high_breaker.retry_budget_percent >= 0);
 }
 
 }  // namespace remora::proxy

@@ -46,8 +46,7 @@ void PublishSubsets(const Cluster& cluster, const Cluster* previous, uint32_t th
   scope.Set(ClusterStat::kLbSubsetsActive, now);
   if (now > before) scope.Add(ClusterStat::kLbSubsetsCreated, now - before);
   if (now < before) scope.Add(ClusterStat::kLbSubsetsRemoved, before - now);
-  stats
-      .MainScope<SubsetStat>(stats.Register(prefix, kSubsetStats))
+  stats.MainScope<SubsetStat>(stats.Register(prefix, kSubsetStats))
       .Set(SubsetStat::kDuplicates, figures.single_host_duplicates);
 }
 
@@ -63,7 +62,14 @@ void PublishFigures(const Cluster& cluster, const Cluster* previous, uint32_t th
   PublishSubsets(cluster, previous, threads, prefix, stats);
   if (cluster.local_hosts == nullptr) return;
   const auto scope = stats.MainScope<ClusterStat>(cluster.shared->stats);
-  scope.Add(ClusterStat::kLbRecalculateZoneStructures, threads);
+  // Policies that hash do not look at zones; the others reckon for the cluster's hosts and for the
+  // local cluster's.
+  const auto& algorithm = cluster.config->policy.algorithm;
+  if (std::holds_alternative<lb::RingHashConfig>(algorithm) ||
+      std::holds_alternative<lb::MaglevConfig>(algorithm)) {
+    return;
+  }
+  scope.Add(ClusterStat::kLbRecalculateZoneStructures, 2 * threads);
   if (figures.notes & lb::kNoteZoneClusterTooSmall) {
     scope.Add(ClusterStat::kLbZoneClusterTooSmall, threads);
   }

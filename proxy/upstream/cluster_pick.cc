@@ -85,8 +85,7 @@ Picked ClusterView::PickMember(lb::PickContext& context) {
     stats_.Add(ClusterStat::kCxNoneHealthy);
     return {{}, this};
   }
-  const lb::ChosenPriority chosen =
-      lb::ChoosePriority(context.random.Next(), level_state_.load);
+  const lb::ChosenPriority chosen = lb::ChoosePriority(context.random.Next(), level_state_.load);
   const Level& level = levels_[chosen.priority];
   const size_t count = level.view->cluster().policy->hosts().priorities().size();
   one_level_.healthy.assign(count, 0);

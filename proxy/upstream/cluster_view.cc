@@ -60,13 +60,16 @@ std::shared_ptr<const Cluster> ClusterView::Update(std::shared_ptr<const Cluster
   if (cluster->policy != cluster_->policy) {
     picker_ = cluster->policy->MakePicker(picker_.get(), owner_->seed(), Now(loop()));
   }
-  const bool keep_pools = SameWire(*cluster_->config, *cluster->config);
   const bool same_hosts = cluster->members == cluster_->members;
-  if (!keep_pools || !same_hosts) {
+  const bool keep_pools = SameWire(*cluster_->config, *cluster->config) &&
+                          (same_hosts || !cluster->config->close_connections_on_host_set_change);
+  const bool part_failed = cluster->config->close_connections_on_host_health_failure;
+  if (!keep_pools || !same_hosts || part_failed) {
     for (auto it = pools_.begin(); it != pools_.end();) {
       const bool stays = cluster->members->contains(it->first) ||
                          made_hosts_.contains(it->first->address_string());
-      if (keep_pools && stays) {
+      const bool failed = part_failed && it->first->state().HasFlag(lb::kFailedActiveHc);
+      if (keep_pools && stays && !failed) {
         ++it;
         continue;
       }
@@ -149,7 +152,29 @@ HttpPool& ClusterView::PoolFor(const lb::Choice& choice, const PoolKey& key) {
     if (pool->Serves(key)) return *pool;
   }
   pools.http.push_back(std::make_unique<HttpPool>(this, &pools, key));
+  pools.pool_tickets.push_back(breakers(key.priority).Take(health::Resource::kConnectionPools));
   return *pools.http.back();
+}
+
+bool ClusterView::MayPool(const lb::Choice& choice, const PoolKey& key) {
+  const auto known = pools_.find(choice.host);
+  if (known != pools_.end()) {
+    for (const auto& pool : known->second->http) {
+      if (pool->Serves(key)) return true;
+    }
+  }
+  health::Breakers& limits = breakers(key.priority);
+  if (!limits.IsOpen(health::Resource::kConnectionPools)) return true;
+  for (auto& [host, pools] : pools_) {
+    for (size_t i = 0; i < pools->http.size(); ++i) {
+      if (!pools->http[i]->unused() || pools->http[i]->priority() != key.priority) continue;
+      pools->http.erase(pools->http.begin() + i);
+      pools->pool_tickets.erase(pools->pool_tickets.begin() + i);
+      return true;
+    }
+  }
+  stats_.Add(ClusterStat::kCxPoolOverflow);
+  return false;
 }
 
 int ClusterView::TransportIndex(const lb::HostEntry& entry) const {

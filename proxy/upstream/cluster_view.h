@@ -29,7 +29,8 @@ struct HostPools {
   uint32_t raw_connections = 0;                 // of TCP sessions, connecting ones included
   // Of a host that this worker made for a request (original destination): its entry.
   std::unique_ptr<const lb::HostEntry> own_entry;
-  uint32_t refs = 0;                            // exchanges and sessions that point here
+  std::vector<health::Ticket> pool_tickets;  // one for each of `http`
+  uint32_t refs = 0;                         // exchanges and sessions that point here
   bool parting =
       false;  // the host left the cluster, or its settings changed: no new picks come here
 
@@ -80,6 +81,9 @@ class ClusterView {
   // The entry of the host with this printed address, or null. The first look-up after an update of
   // the endpoints takes O(hosts).
   const lb::HostEntry* FindHost(absl::string_view address);
+  // Whether there is a pool for a chosen host or there may be one more; pools without connections
+  // make room. Otherwise counts an overflow.
+  bool MayPool(const lb::Choice& choice, const PoolKey& key);
   // The pool for a chosen host; made when it is first needed.
   HttpPool& PoolFor(const lb::Choice& choice, const PoolKey& key);
   // Which of the cluster's transports a host gets: PoolKey::transport.

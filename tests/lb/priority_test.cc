@@ -122,6 +122,26 @@ TEST_F(PriorityTest, ExcludedHostsDoNotCount) {
   EXPECT_FALSE(state.panic[0]);
 }
 
+TEST_F(PriorityTest, LevelsOfSeveralSetsAreReckonedTogether) {
+  LevelHealth half;
+  half.health = 70;
+  half.healthy_hosts = 1;
+  half.counted_hosts = half.all_hosts = 2;
+  LevelHealth whole;
+  whole.health = 100;
+  whole.healthy_hosts = whole.counted_hosts = whole.all_hosts = 2;
+  const LevelHealth levels[] = {half, whole};
+  EXPECT_THAT(CombineLevels(levels, 50).load.healthy, ElementsAre(70, 30));
+  LevelHealth down;
+  down.counted_hosts = down.all_hosts = 3;
+  LevelHealth down_too;
+  down_too.counted_hosts = down_too.all_hosts = 1;
+  const LevelHealth panic[] = {down, down_too};
+  const PriorityState state = CombineLevels(panic, 50);
+  EXPECT_THAT(state.panic, ElementsAre(true, true));
+  EXPECT_THAT(state.load.healthy, ElementsAre(75, 25));
+}
+
 TEST_F(PriorityTest, OnlyExcludedHostsMeanPanic) {
   const PriorityState state = Compute({{0, 0, 0, 3}});
   EXPECT_TRUE(state.panic[0]);

@@ -19,9 +19,9 @@ namespace {
 
 using testing::ChiSquare;
 using testing::ChiSquareLimit;
+using ::testing::ElementsAre;
 using testing::HostPool;
 using testing::IpOf;
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 
@@ -86,8 +86,8 @@ class SubsetTest : public ::testing::Test {
     return criteria;
   }
 
-  std::set<std::string> Reached(const Labels& labels) { return Reached(Asking(labels)); }
-  std::set<std::string> Reached(const Criteria& criteria) {
+  std::set<std::string> Reached(const Labels& labels) { return ReachedBy(Asking(labels)); }
+  std::set<std::string> ReachedBy(const Criteria& criteria) {
     std::set<std::string> ips;
     for (int i = 0; i < 12; ++i) {
       if (const Choice choice = PickOne(&criteria)) ips.insert(IpOf(choice));
@@ -192,10 +192,10 @@ TEST_F(SubsetTest, FallbacksOfTheRequestAreTriedInTurn) {
   subset_.metadata_fallback_list = true;
   Build();
   Criteria criteria = Asking({{"fallback_list", "[...]"}, {"version", "2"}});
-  criteria.fallbacks = {{{"stage", "none"}}, {{"stage", "dev"}}};
-  EXPECT_THAT(Reached(criteria), ElementsAre("1.0.0.3"));
-  criteria.fallbacks = {{{"stage", "none"}}};
-  EXPECT_THAT(Reached(criteria), IsEmpty());
+  criteria.fallbacks = {Asking({{"stage", "none"}}).all, Asking({{"stage", "dev"}}).all};
+  EXPECT_THAT(ReachedBy(criteria), ElementsAre("1.0.0.3"));
+  criteria.fallbacks = {Asking({{"stage", "none"}}).all};
+  EXPECT_THAT(ReachedBy(criteria), IsEmpty());
 }
 
 TEST_F(SubsetTest, UnhealthyHostsOfASubsetAreUsedInItsOwnPanicOnly) {

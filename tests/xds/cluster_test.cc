@@ -183,8 +183,75 @@ TEST(ClusterParsing, TransportsAreChosenByTheEndpointsMetadata) {
 }
 
 TEST(ClusterParsing, FieldsThatDoNothingAreWarnedAboutByName) {
-  EXPECT_THAT(Read("lb_subset_config: {subset_selectors: [{keys: [a]}]}").warnings,
-              ElementsAre("lb_subset_config: is known but not honoured yet"));
+  EXPECT_THAT(Read("preconnect_policy: {predictive_preconnect_ratio: 2}").warnings,
+              ElementsAre(HasSubstr("predictive_preconnect_ratio: is known but not honoured yet")));
+}
+
+std::string Policy(const std::string& name, const std::string& fields) {
+  return absl::StrCat(
+      "{policies: [{typed_extension_config: {name: p, typed_config: {\"@type\": "
+      "type.googleapis.com/envoy.extensions.load_balancing_policies.",
+      name, fields, "}}}]}");
+}
+const std::string& RoundRobinPolicy() {
+  static const std::string& policy = *new std::string(Policy("round_robin.v3.RoundRobin", ""));
+  return policy;
+}
+
+TEST(ClusterParsing, BothSpellingsOfSubsets) {
+  const std::string fields =
+      "fallback_policy: DEFAULT_SUBSET, default_subset: {stage: dev}, subset_selectors: [{keys: "
+      "[version, stage], fallback_policy: KEYS_SUBSET, fallback_keys_subset: [stage]}], "
+      "list_as_any: true, metadata_fallback_policy: FALLBACK_LIST";
+  for (const auto& cluster :
+       {Read(absl::StrCat("lb_subset_config: {", fields, "}")),
+        Read(absl::StrCat(
+            "load_balancing_policy: ",
+            Policy("subset.v3.Subset",
+                   absl::StrCat(", ", fields, ", subset_lb_policy: ", RoundRobinPolicy()))))}) {
+    ASSERT_NE(cluster.value, nullptr) << cluster.AllErrors();
+    ASSERT_NE(cluster->policy.subset, nullptr);
+    const lb::SubsetConfig& subset = *cluster->policy.subset;
+    EXPECT_EQ(subset.fallback, lb::SubsetConfig::Fallback::kDefault);
+    ASSERT_EQ(subset.default_subset.size(), 1u);
+    EXPECT_EQ(subset.default_subset[0].value, "\"dev\"");
+    ASSERT_EQ(subset.selectors.size(), 1u);
+    EXPECT_THAT(subset.selectors[0].keys, ElementsAre("stage", "version"));
+    EXPECT_EQ(subset.selectors[0].fallback, lb::SubsetSelector::Fallback::kKeys);
+    EXPECT_TRUE(subset.list_as_any);
+    EXPECT_TRUE(subset.metadata_fallback_list);
+  }
+}
+
+TEST(ClusterParsing, SubsetsThatCannotBe) {
+  EXPECT_THAT(Read("lb_subset_config: {subset_selectors: [{keys: [a], fallback_policy: "
+                   "KEYS_SUBSET, fallback_keys_subset: [a]}]}")
+                  .AllErrors(),
+              HasSubstr("cannot be equal to keys"));
+}
+
+TEST(ClusterParsing, PoliciesAroundPolicies) {
+  const auto named = Read(absl::StrCat(
+      "load_balancing_policy: ",
+      Policy("override_host.v3.OverrideHost",
+             absl::StrCat(", override_host_sources: [{header: X-Dest}, {metadata: {key: n, path: "
+                          "[{key: d}]}}], fallback_policy: ",
+                          RoundRobinPolicy()))));
+  ASSERT_NE(named.value, nullptr) << named.AllErrors();
+  ASSERT_EQ(named->override_sources.size(), 2u);
+  EXPECT_EQ(named->override_sources[0].header, "x-dest");
+  EXPECT_EQ(named->override_sources[1].metadata_namespace, "n");
+  const auto locality = [](const std::string& inner) {
+    return Read(absl::StrCat(
+        "load_balancing_policy: ",
+        Policy("wrr_locality.v3.WrrLocality", absl::StrCat(", endpoint_picking_policy: ", inner))));
+  };
+  EXPECT_EQ(locality(RoundRobinPolicy()).value, nullptr);
+  const auto weighted =
+      locality(Policy("client_side_weighted_round_robin.v3.ClientSideWeightedRoundRobin", ""));
+  ASSERT_NE(weighted.value, nullptr) << weighted.AllErrors();
+  EXPECT_EQ(weighted->policy.locality_mode, lb::LocalityMode::kWeighted);
+  EXPECT_EQ(weighted->client_side_wrr->blackout, absl::Seconds(10));
 }
 
 }  // namespace
