@@ -25,6 +25,11 @@ void ParseTlsInspector(ListenerFilter* out, ParseContext& context) {
     out->max_client_hello_size = proto.max_client_hello_size().value();
   }
   out->close_on_client_hello_error = proto.close_connection_on_client_hello_parsing_errors();
+  if (out->ja3) context.NotHonoured("enable_ja3_fingerprinting");
+  if (out->ja4) context.NotHonoured("enable_ja4_fingerprinting");
+  if (out->close_on_client_hello_error) {
+    context.NotHonoured("close_connection_on_client_hello_parsing_errors");
+  }
 }
 
 void ParseProxyProtocol(ListenerFilter* out, ParseContext& context) {

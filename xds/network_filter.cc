@@ -90,6 +90,11 @@ Settings ParseDirectResponse(const Extension& config, ParseContext& context) {
 
 Settings ParseSniCluster(const Extension&, ParseContext&) { return std::make_shared<SniCluster>(); }
 
+// Keys that steer upstream connections in Envoy and are only noted here.
+constexpr absl::string_view kKeysThatActElsewhere[] = {
+    "envoy.network.upstream_server_name", "envoy.network.application_protocols",
+    "envoy.network.upstream_subject_alt_names", "envoy.upstream.dynamic_host"};
+
 template <typename List>
 std::vector<SetFilterState::Value> ParseValues(const List& list, absl::string_view field,
                                                ParseContext& context) {
@@ -100,6 +105,11 @@ std::vector<SetFilterState::Value> ParseValues(const List& list, absl::string_vi
     SetFilterState::Value value;
     // The factory only tells how the text is to be read; the reader knows that by the key.
     value.key = proto.object_key();
+    for (const absl::string_view key : kKeysThatActElsewhere) {
+      if (value.key == key) context.NotHonoured("object_key");
+    }
+    if (proto.shared_with_upstream() != 0) context.NotHonoured("shared_with_upstream");
+    if (proto.read_only()) context.NotHonoured("read_only");
     ParseContext::Scope inner(context, "format_string");
     const Format format = Format::Parse(proto.format_string(), context);
     value.fixed = format.text;

@@ -184,6 +184,8 @@ void ServedConnection::Dispatch() {
       if (connection().closed()) {
         OnClosed(CloseKind::kLocal, false);
       } else {
+        // A TCP session reads nothing before it has begun.
+        if (tcp_ != nullptr) connection().PauseReading(Connection::kPausePeer);
         connection().Start(this);
       }
       return;

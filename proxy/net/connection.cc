@@ -38,6 +38,8 @@ void Connection::Start(ConnectionEvents* events) {
   started_ = true;
   begun_ = false;
   handshake_seen_ = false;
+  // What an earlier user took out is not this one's.
+  plain_read_ = input_.size();
   if (stream_->connecting()) {
     want_write_ = true;
     UpdateWatch();
@@ -212,7 +214,9 @@ void Connection::Deliver() {
   if (!news) return;
   deliver_due_ = false;
   redeliver_ = false;
-  if (gate_ != nullptr && !gate_->Admit(read_eof_)) {
+  // A handshake alone is no arrival.
+  const bool arrived = !input_.empty() || read_eof_;
+  if (gate_ != nullptr && arrived && !gate_->Admit(read_eof_)) {
     if (!closed_) UpdateWatch();
     return;
   }

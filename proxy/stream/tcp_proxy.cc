@@ -100,7 +100,11 @@ class Session final : public TcpSession,
   void Log(LogMoment moment) {
     // What was read counts, also when a filter kept it.
     info_.bytes_received = downstream_->plain_read();
+    info_.downstream_wire_received = info_.bytes_received;
+    info_.downstream_wire_sent = info_.bytes_sent;
+    info_.access_log_type = LogMomentName(moment);
     owner_->OnTcpLog(*this, info_, moment);
+    info_.access_log_type = LogMomentName(LogMoment::kConnectionEnd);
   }
   void End();
 

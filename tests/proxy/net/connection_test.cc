@@ -436,9 +436,13 @@ TEST(MemoryConnectionTest, APrefaceGoesFirst) {
 TEST(MemoryConnectionTest, AGateKeepsBytesFromTheUser) {
   class Gate final : public ConnectionGate {
    public:
-    bool Admit(bool) override { return open; }
+    bool Admit(bool) override {
+      ++asked;
+      return open;
+    }
     void OnConnectionClosed() override { ++closed; }
     bool open = false;
+    int asked = 0;
     int closed = 0;
   };
   Loop loop;
@@ -449,6 +453,10 @@ TEST(MemoryConnectionTest, AGateKeepsBytesFromTheUser) {
       &loop, std::make_unique<MemoryStream>(&loop, far, false), MakeRawTransport(), 0);
   user.connection->SetGate(&gate);
   user.connection->Start(&user);
+  user.connection->RedeliverInput();
+  for (int i = 0; i < 3; ++i) loop.RunOnce(false);
+  EXPECT_EQ(gate.asked, 0);  // nothing arrived
+  user.deliveries = 0;
   far->Send("one");
   for (int i = 0; i < 3; ++i) loop.RunOnce(false);
   EXPECT_EQ(user.deliveries, 0);

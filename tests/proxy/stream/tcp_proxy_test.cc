@@ -45,9 +45,9 @@ class TcpProxyTest : public ::testing::Test, protected TcpSessionOwner {
   }
   FarEnd& upstream(size_t i = 0) { return *f_.dialer.dialled.at(i).far; }
 
-  void OnTcpLog(TcpSession& /*session*/, const StreamInfo& info, LogMoment moment) override {
+  void OnTcpLog(TcpSession& /*session*/, const StreamInfo& info, LogMoment) override {
     ++logs_;
-    moments_ += std::string(LogMomentName(moment)) + " ";
+    moments_ += std::string(info.access_log_type) + " ";
     close_reason_ = std::string(info.downstream->local_close_reason);
     flags_ = info.flags;
     received_ = info.bytes_received;
