@@ -6,12 +6,11 @@
 //
 // A queue starts as after a number of picks, so that workers do not all begin with the heaviest
 // host: at the time T when the shares come to so many picks, member i has had floor(T * weight)
-// turns. The picks that the floors lack are made one by one among few members, as Envoy does. For
-// all this, weights count as a hair (1e-13) more than they are: where one is a multiple of another,
-// floors and sums of fractions would otherwise round to different sides of the same instant, and a
-// turn would be lost between the start and what follows. Among many, that would take longer than
-// all the rest; there, members whose deadlines tie begin with the one that the number of picks
-// falls on.
+// turns. The picks that the floors lack are made one by one among few members, as Envoy does. Among
+// many, that would take longer than all the rest; there, members whose deadlines tie begin with the
+// one that the number of picks falls on. For the start, weights count as a hair more than they are:
+// where one is a multiple of another, floors and sums of fractions would otherwise round to
+// different sides of one instant, and a turn would be lost between the start and what follows.
 //
 // A 4-ary heap of 16-byte slots: the four children of a slot are one cache line (the root sits at
 // the end of the first line for that), so a pick among 100,000 touches nine lines, the upper five
