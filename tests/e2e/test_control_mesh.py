@@ -35,8 +35,7 @@ class Web:
             "services": {
                 "web": {
                     "sidecar": f"127.0.0.1:{self.sidecar}",
-                    "endpoints": [{
-  "address" : f "127.0.0.1:{upstream.port}", "weight" : weight}
+                    "endpoints": [{"address": f"127.0.0.1:{upstream.port}", "weight": weight}
                                   for weight, upstream in enumerate(self.upstreams, 1)],
                     "health_check": {"path": "/healthz", "interval": "100ms"},
                     "allow": ["edge"],
@@ -80,7 +79,7 @@ def test_traffic_is_balanced_by_weight(web, spelling):
         assert {status for status, _ in answers} == {200}
         return collections.Counter(body for _, body in answers)
 
-#On a busy machine a health check may run late; then a round is not whole.
+    # On a busy machine a health check may run late; then a round is not whole.
     wait_for(lambda: shares() == {"web-1": 10, "web-2": 20, "web-3": 30}, "shares by weight")
     for proxy in web.mesh.proxies.values():
         assert "rejected" not in proxy.output()
@@ -179,7 +178,7 @@ def serial_shown(port):
     with socket.create_connection(("127.0.0.1", port), 10) as plain:
         with context.wrap_socket(plain, server_hostname="web") as tls:
             shown = tls.getpeercert(binary_form=True)
-#The handshake is over for us; the sidecar refuses us all the same.
+            # The handshake is over for us; the sidecar refuses us all the same.
             with pytest.raises((ssl.SSLError, ConnectionError)):
                 tls.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(9))
                 if not tls.recv(1):
@@ -205,7 +204,7 @@ def test_certificates_are_renewed_under_load(web):
         for _ in range(3):
             wait_for(lambda: serial_shown(web.sidecar) not in seen, "a new certificate")
             seen.add(serial_shown(web.sidecar))
-#A fresh gateway connection uses the fresh certificates.
+            # A fresh gateway connection uses the fresh certificates.
             assert get(web.gateway)[0] == 200
     assert load.failures == []
 
@@ -258,15 +257,14 @@ def test_endpoints_with_sidecars_of_their_own(tmp_path, plane):
     gateway = free_port()
     mesh.describe({
         "services": {"web": {
-            "endpoints": [{
-  "address" : f "127.0.0.1:{u.port}", "sidecar" : f "127.0.0.1:{p}", "name" : u.name} for u, p in zip(upstreams, ports)],
+            "endpoints": [{"address": f"127.0.0.1:{u.port}", "sidecar": f"127.0.0.1:{p}",
+                           "name": u.name} for u, p in zip(upstreams, ports)],
             "health_check": {"path": "/healthz", "interval": "100ms"},
             "allow": ["edge"]}},
         "gateways": {"edge": {"listen": f"127.0.0.1:{gateway}", "routes": [{"service": "web"}]}},
     })
     try:
-        mesh
-  .start_control()
+        mesh.start_control()
         one = mesh.start_proxy("web", "--instance", "one")
         mesh.start_proxy("web", "--instance", f"127.0.0.1:{ports[1]}")
         mesh.start_proxy("edge")
@@ -297,8 +295,10 @@ def test_tcp_services_are_carried_as_bytes(tmp_path, plane):
         "gateways": {"edge": {"listen": f"127.0.0.1:{gateway}", "tcp": "db"}},
     })
     try:
-        mesh
-.start_control() mesh.start_proxy("db") mesh
-    .start_proxy("edge")
-        wait_for(lambda : get(gateway) == (200, "bytes"), "bytes both ways") finally
-    : mesh.close() upstream.stop()
+        mesh.start_control()
+        mesh.start_proxy("db")
+        mesh.start_proxy("edge")
+        wait_for(lambda: get(gateway) == (200, "bytes"), "bytes both ways")
+    finally:
+        mesh.close()
+        upstream.stop()

@@ -2,8 +2,7 @@
 
 XDS_DRIVER names a management server on go-control-plane's caches: it serves
 ADS and a stream for each kind of resource, in state of the world and delta, on
-`-listen`;
-resources are posted to `-control`, which also tells what was
+`-listen`; resources are posted to `-control`, which also tells what was
 acknowledged and refused. Without it these tests are skipped.
 """
 
@@ -30,9 +29,8 @@ pytestmark = [
 
 
 def address(port):
-    return {
-  "socket_address" : { "address" : "127.0.0.1", "port_value" : port }
-}
+    return {"socket_address": {"address": "127.0.0.1", "port_value": port}}
+
 
 class Driver:
     """The management server, and Remora as its only node."""
@@ -42,71 +40,54 @@ class Driver:
         api = {"api_type": spelling, "transport_api_version": "V3",
                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}
         self.source = {"resource_api_version": "V3"}
-        self.source |= {
-  "ads" : {}
-}
-if aggregated
-  else {"api_config_source" :
-            api} dynamic = {"cds_config" : self.source, "lds_config" : self.source} if aggregated
-      : dynamic["ads_config"] = api xds = {
-        "name" : "xds",
-        "type" : "STATIC",
-        "connect_timeout" : "1s",
-        "typed_extension_protocol_options" : {
-          "envoy.extensions.upstreams.http.v3.HttpProtocolOptions" :
-              {"@type" : HTTP2, "explicit_http_config" : {"http2_protocol_options" : {}}}
-        },
-        "load_assignment" : {
-          "cluster_name" : "xds",
-          "endpoints" : [ {"lb_endpoints" : [ {"endpoint" : {"address" : address(self.port)}} ]} ]
-        }
-      } bootstrap = {
-        "node" : {"id" : "n1", "cluster" : "c1"},
-        "admin" : {"address" : address(self.admin)},
-        "dynamic_resources" : dynamic,
-        "static_resources" : {"clusters" : [xds]}
-      } self.bootstrap = folder /
-                         "bootstrap.yaml" self.bootstrap.write_text(yaml.safe_dump(bootstrap))
-                             self.server = Process(
-                                               [
-                                                 DRIVER, "-listen", f "127.0.0.1:{self.port}",
-                                                 "-control", f "127.0.0.1:{self.control}"
-                                               ],
-                                               folder / "driver.log")
-                                               wait_for(lambda : self.ask("GET", "/status")
-                                                            is not None,
-                                                        "the driver to listen")
-                                                   self.proxy = None self.folder = folder
+        self.source |= {"ads": {}} if aggregated else {"api_config_source": api}
+        dynamic = {"cds_config": self.source, "lds_config": self.source}
+        if aggregated:
+            dynamic["ads_config"] = api
+        xds = {"name": "xds", "type": "STATIC", "connect_timeout": "1s",
+               "typed_extension_protocol_options": {
+                   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                       "@type": HTTP2, "explicit_http_config": {"http2_protocol_options": {}}}},
+               "load_assignment": {"cluster_name": "xds", "endpoints": [
+                   {"lb_endpoints": [{"endpoint": {"address": address(self.port)}}]}]}}
+        bootstrap = {"node": {"id": "n1", "cluster": "c1"},
+                     "admin": {"address": address(self.admin)},
+                     "dynamic_resources": dynamic, "static_resources": {"clusters": [xds]}}
+        self.bootstrap = folder / "bootstrap.yaml"
+        self.bootstrap.write_text(yaml.safe_dump(bootstrap))
+        self.server = Process([DRIVER, "-listen", f"127.0.0.1:{self.port}",
+                               "-control", f"127.0.0.1:{self.control}"], folder / "driver.log")
+        wait_for(lambda: self.ask("GET", "/status") is not None, "the driver to listen")
+        self.proxy = None
+        self.folder = folder
 
-                                                                                       def
-                                                                                       start(self)
-      : self.proxy = Process(
-                         [
-                           data_plane("remora"), "-c", str(self.bootstrap), "--concurrency", "1",
-                           "--disable-hot-restart", "-l", "info"
-                         ],
-                         self.folder / "remora.log")
+    def start(self):
+        self.proxy = Process([data_plane("remora"), "-c", str(self.bootstrap), "--concurrency",
+                              "1", "--disable-hot-restart", "-l", "info"],
+                             self.folder / "remora.log")
 
-                         def stop(self)
-      : if self.proxy is not None
-      : with urllib.request
-            .urlopen(urllib.request.Request(f "http://127.0.0.1:{self.admin}/quitquitquit",
-                                            method = "POST"),
-                     timeout = 5)
-      : pass
-#It leaves by itself; a signal on top would cut that short.
-            assert self.proxy.process.wait(20) == 0 self.proxy.stop() self.server.stop()
+    def stop(self):
+        if self.proxy is not None:
+            with urllib.request.urlopen(urllib.request.Request(
+                    f"http://127.0.0.1:{self.admin}/quitquitquit", method="POST"), timeout=5):
+                pass
+            # It leaves by itself; a signal on top would cut that short.
+            assert self.proxy.process.wait(20) == 0
+            self.proxy.stop()
+        self.server.stop()
 
-                                                      def ask(self, method, path, body = None)
-      : ""
-        "The driver's answer as JSON or text; None when it cannot be reached."
-        "" request = urllib.request.Request(
-                         f "http://127.0.0.1:{self.control}{path}", method = method,
-                         data = None if body is None else json.dumps(body).encode()) try
-      : with urllib
-    .request.urlopen(request, timeout = 10) as reply
-        : text = reply.read().decode() except urllib.error.HTTPError as error
-        : text = error.read().decode() except OSError : return None try:
+    def ask(self, method, path, body=None):
+        """The driver's answer as JSON or text; None when it cannot be reached."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.control}{path}", method=method,
+                                         data=None if body is None else json.dumps(body).encode())
+        try:
+            with urllib.request.urlopen(request, timeout=10) as reply:
+                text = reply.read().decode()
+        except urllib.error.HTTPError as error:
+            text = error.read().decode()
+        except OSError:
+            return None
+        try:
             return json.loads(text)
         except ValueError:
             return text
@@ -131,8 +112,7 @@ if aggregated
                 "eds_cluster_config": {"eds_config": self.source}, **more}
 
     def endpoints(self, name, *ports):
-        hosts = [{
-        "endpoint" : { "address" : address(port) }} for port in ports]
+        hosts = [{"endpoint": {"address": address(port)}} for port in ports]
         return {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
 
     def listener(self, name, port, routes):
@@ -150,36 +130,39 @@ if aggregated
         url = f"http://127.0.0.1:{self.admin}/stats?filter={pattern}"
         with urllib.request.urlopen(url, timeout=5) as reply:
             lines = reply.read().decode().splitlines()
-        return {line.split(": ")[0]: line.split(": ")[1] for line in lines
-            }
+        return {line.split(": ")[0]: line.split(": ")[1] for line in lines}
 
-def to(cluster) : return {
-  "route" : { "cluster" : cluster }
-}
 
-def get(port)
-    : ""
-      "Status and body; (0, "
-      ") when nobody listens."
-      "" connection = http.client.HTTPConnection("127.0.0.1", port, timeout = 2) try : connection
-  .request("GET", "/") reply = connection.getresponse() return reply.status,
-                       reply.read().decode() except OSError : return 0,
-                       "" finally : connection
-                                        .close()
+def to(cluster):
+    return {"route": {"cluster": cluster}}
 
-                                            def serves(port, status, body = None)
-      : wait_for(lambda : get(port)[0] == status and body in(None, get(port)[1]),
-                 f "{status} {body} on {port}")
 
-            @pytest.fixture(
-                params =
-                    [
-                      ("GRPC", True), ("GRPC", False), ("DELTA_GRPC", True), ("DELTA_GRPC", False)
-                    ],
-                ids = [ "sotw-ads", "sotw-split", "delta-ads", "delta-split" ]) def
-        driver(request, tmp_path)
-      : made =
-                           Driver(tmp_path, *request.param) try : yield made finally:
+def get(port):
+    """Status and body; (0, "") when nobody listens."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+    try:
+        connection.request("GET", "/")
+        reply = connection.getresponse()
+        return reply.status, reply.read().decode()
+    except OSError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def serves(port, status, body=None):
+    wait_for(lambda: get(port)[0] == status and body in (None, get(port)[1]),
+             f"{status} {body} on {port}")
+
+
+@pytest.fixture(params=[("GRPC", True), ("GRPC", False), ("DELTA_GRPC", True),
+                        ("DELTA_GRPC", False)],
+                ids=["sotw-ads", "sotw-split", "delta-ads", "delta-split"])
+def driver(request, tmp_path):
+    made = Driver(tmp_path, *request.param)
+    try:
+        yield made
+    finally:
         made.stop()
 
 
