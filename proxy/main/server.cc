@@ -93,9 +93,11 @@ void Server::BuildWorld() {
   view_ = std::make_unique<WorkerView>(&loop_, stats_.main_slab(), RandomSeed(), std::move(mail));
   http_ = std::make_unique<HttpWorker>(view_.get(), logs_.get());
   http_->set_runtime(runtime_);
-  cluster_world_.loop = &loop_;
-  cluster_world_.stats = &stats_;
-  cluster_world_.log = &health_log_;
+  FillClusterWorld();
+  clusters_ = std::make_unique<ClusterSet>(&cluster_world_);
+}
+
+void Server::FillLocalCluster() {
   cluster_world_.local = bootstrap_->node.locality;
   cluster_world_.local_cluster = bootstrap_->local_cluster_name;
   cluster_world_.local_hosts = [this]() -> std::shared_ptr<const lb::HostSet> {
@@ -108,6 +110,13 @@ void Server::BuildWorld() {
   cluster_world_.on_local_hosts = [this] {
     if (clusters_ != nullptr) clusters_->LocalHostsChanged();
   };
+}
+
+void Server::FillClusterWorld() {
+  cluster_world_.loop = &loop_;
+  cluster_world_.stats = &stats_;
+  cluster_world_.log = &health_log_;
+  FillLocalCluster();
   cluster_world_.threads = options_.concurrency + 1;
   cluster_world_.outlier_log_path = bootstrap_->outlier_event_log;
   cluster_world_.seed = RandomSeed();
@@ -141,7 +150,6 @@ void Server::BuildWorld() {
   cluster_world_.log_warning = [](const std::string& text) {
     REMORA_LOG(kWarning, "upstream", text);
   };
-  clusters_ = std::make_unique<ClusterSet>(&cluster_world_);
 }
 
 void Server::BuildWorkers() {

@@ -73,6 +73,8 @@ class Server {
  private:
   class PublishItem;
   void BuildWorld();
+  void FillClusterWorld();
+  void FillLocalCluster();
   void BuildWorkers();
   void OnCatalogChange();
   void ApplySnapshot();

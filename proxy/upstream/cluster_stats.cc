@@ -69,16 +69,15 @@ StatSchema ClusterStatSchema() { return kClusterStats; }
 StatSchema AnswerStatSchema() { return kAnswerStats; }
 StatSchema RouteStatSchema() { return kRouteStats; }
 StatSchema FilterCountSchema() {
-  static constexpr StatDef kNames[] = {
-      {"ext_authz.ok", StatKind::kRareCounter},
-      {"ext_authz.denied", StatKind::kRareCounter},
-      {"ext_authz.error", StatKind::kRareCounter},
-      {"ext_authz.disabled", StatKind::kRareCounter},
-      {"ext_authz.failure_mode_allowed", StatKind::kRareCounter},
-      {"ratelimit.ok", StatKind::kRareCounter},
-      {"ratelimit.error", StatKind::kRareCounter},
-      {"ratelimit.over_limit", StatKind::kRareCounter},
-      {"ratelimit.failure_mode_allowed", StatKind::kRareCounter}};
+  static constexpr StatDef kNames[] = {{"ext_authz.ok", StatKind::kRareCounter},
+                                       {"ext_authz.denied", StatKind::kRareCounter},
+                                       {"ext_authz.error", StatKind::kRareCounter},
+                                       {"ext_authz.disabled", StatKind::kRareCounter},
+                                       {"ext_authz.failure_mode_allowed", StatKind::kRareCounter},
+                                       {"ratelimit.ok", StatKind::kRareCounter},
+                                       {"ratelimit.error", StatKind::kRareCounter},
+                                       {"ratelimit.over_limit", StatKind::kRareCounter},
+                                       {"ratelimit.failure_mode_allowed", StatKind::kRareCounter}};
   return kNames;
 }
 StatSchema BreakerStatSchema(bool track_remaining) {

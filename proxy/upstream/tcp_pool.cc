@@ -48,10 +48,13 @@ void TcpLease::Open(ClusterView& view, const lb::Choice& choice, health::Routing
   connect_timer_.emplace(
       &view.loop().timers(), [](void* self) { static_cast<TcpLease*>(self)->OnConnectTimer(); },
       this);
-  const DialTarget target{
-      *host_->host, view.cluster(),       view.transport(view.TransportIndex(*choice.entry)), {},
-      {},           &view.owner().stats(),
-      downstream_};
+  const DialTarget target{*host_->host,
+                          view.cluster(),
+                          view.transport(view.TransportIndex(*choice.entry)),
+                          {},
+                          {},
+                          &view.owner().stats(),
+                          downstream_};
   connection_ = view.owner().dialer().Dial(view.loop(), target, &failure_reason_);
   if (connection_ == nullptr) {
     connect_timer_->Start(0);

@@ -21,6 +21,11 @@ def main():
     if tool is None:
         print("clang-format is not installed")
         return 77
+    # clang-format rewrites whatever it is given, Python too.
+    foreign = [name for name in named if not name.endswith((".h", ".cc"))]
+    if foreign:
+        print("not C++:", *foreign)
+        return 2
     files = [pathlib.Path(name) for name in named] or [
         file
         for room in ROOMS

@@ -233,10 +233,11 @@ TEST(ClusterParsing, SubsetsThatCannotBe) {
 TEST(ClusterParsing, PoliciesAroundPolicies) {
   const auto named = Read(absl::StrCat(
       "load_balancing_policy: ",
-      Policy("override_host.v3.OverrideHost",
-             absl::StrCat(", override_host_sources: [{header: X-Dest}, {metadata: {key: n, path: "
-                          "[{key: d}]}}], fallback_policy: ",
-                          RoundRobinPolicy()))));
+      Policy(
+          "override_host.v3.OverrideHost",
+          absl::StrCat(", override_host_sources: [{header: X-Dest}, {metadata: {key: names, path: "
+                       "[{key: d}]}}], fallback_policy: ",
+                       RoundRobinPolicy()))));
   ASSERT_NE(named.value, nullptr) << named.AllErrors();
   ASSERT_EQ(named->override_sources.size(), 2u);
   EXPECT_EQ(named->override_sources[0].header, "x-dest");
