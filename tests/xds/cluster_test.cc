@@ -241,7 +241,7 @@ TEST(ClusterParsing, PoliciesAroundPolicies) {
   ASSERT_NE(named.value, nullptr) << named.AllErrors();
   ASSERT_EQ(named->override_sources.size(), 2u);
   EXPECT_EQ(named->override_sources[0].header, "x-dest");
-  EXPECT_EQ(named->override_sources[1].metadata_namespace, "n");
+  EXPECT_EQ(named->override_sources[1].metadata_namespace, "names");
   const auto locality = [](const std::string& inner) {
     return Read(absl::StrCat(
         "load_balancing_policy: ",
