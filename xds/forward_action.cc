@@ -167,22 +167,23 @@ void ParseTimeouts(const RouteActionProto& proto, ForwardAction* out) {
   if (proto.has_flush_timeout()) {
     out->flush_timeout = FromProto(proto.flush_timeout());
   }
-  // The older pair first, so that the newer one wins.
   if (proto.has_max_grpc_timeout()) {
-    out->grpc_timeout_header_max = FromProto(proto.max_grpc_timeout());
+    out->grpc_timeout.header_max = FromProto(proto.max_grpc_timeout());
   }
   if (proto.has_grpc_timeout_offset()) {
-    out->grpc_timeout_header_offset = FromProto(proto.grpc_timeout_offset());
+    out->grpc_timeout.header_offset = FromProto(proto.grpc_timeout_offset());
   }
+  if (!proto.has_max_stream_duration()) return;
   const auto& stream = proto.max_stream_duration();
+  StreamDuration& limit = out->stream_duration.emplace();
   if (stream.has_max_stream_duration()) {
-    out->max_stream_duration = FromProto(stream.max_stream_duration());
+    limit.most = FromProto(stream.max_stream_duration());
   }
   if (stream.has_grpc_timeout_header_max()) {
-    out->grpc_timeout_header_max = FromProto(stream.grpc_timeout_header_max());
+    limit.grpc.header_max = FromProto(stream.grpc_timeout_header_max());
   }
   if (stream.has_grpc_timeout_header_offset()) {
-    out->grpc_timeout_header_offset = FromProto(stream.grpc_timeout_header_offset());
+    limit.grpc.header_offset = FromProto(stream.grpc_timeout_header_offset());
   }
 }
 

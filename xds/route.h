@@ -89,6 +89,18 @@ struct InternalRedirectPolicy {
 };
 
 // The request goes to a cluster.
+// What a route makes of a request's grpc-timeout.
+struct GrpcTimeoutRule {
+  std::optional<absl::Duration> header_max;  // zero: the header has no limit; absent: ignore it
+  std::optional<absl::Duration> header_offset;
+};
+
+// A route's max_stream_duration.
+struct StreamDuration {
+  std::optional<absl::Duration> most;  // zero: none; absent: the connection manager's
+  GrpcTimeoutRule grpc;
+};
+
 struct ForwardAction {
   enum class ClusterBy { kName, kHeader, kWeights, kPlugin };
   ClusterBy cluster_by = ClusterBy::kName;
@@ -121,9 +133,10 @@ struct ForwardAction {
   absl::Duration timeout = absl::Seconds(15);  // zero: none
   std::optional<absl::Duration> idle_timeout;  // replaces the connection manager's; zero: none
   std::optional<absl::Duration> flush_timeout;
-  std::optional<absl::Duration> max_stream_duration;
-  std::optional<absl::Duration> grpc_timeout_header_max;  // zero: no limit to the header
-  std::optional<absl::Duration> grpc_timeout_header_offset;
+  // The older way in which grpc-timeout counts: it takes the place of `timeout`.
+  GrpcTimeoutRule grpc_timeout;
+  // The newer way: a limit to the whole stream, which the connection keeps.
+  std::optional<StreamDuration> stream_duration;
 
   std::optional<RetryPolicy> retry;  // the route's, else the virtual host's
   std::optional<HedgePolicy> hedge;

@@ -5,6 +5,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/time/time.h"
+#include "filters/grpc_status.h"
 #include "proxy/stream/router_exchange.h"
 #include "proxy/upstream/worker_view.h"
 #include "xds/tls.h"

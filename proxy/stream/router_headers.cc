@@ -14,7 +14,6 @@
 namespace remora::proxy {
 namespace {
 
-constexpr absl::string_view kGrpc = "application/grpc";
 constexpr size_t kMostTimeoutDigits = 8;
 
 int64_t Ms(absl::Duration duration) { return absl::ToInt64Milliseconds(duration); }
@@ -56,14 +55,14 @@ absl::string_view GrpcTimeoutText(int64_t ms, Arena& arena) {
   return arena.Concat(NumberText(value, arena), absl::string_view(&unit, 1));
 }
 
-int64_t GrpcGlobalTimeout(const xds::ForwardAction& action, const Headers& request) {
+int64_t GrpcGlobalTimeout(const xds::GrpcTimeoutRule& rule, const Headers& request) {
   int64_t timeout = GrpcTimeoutMs(request).value_or(0);
-  if (action.grpc_timeout_header_offset.has_value()) {
-    const int64_t offset = Ms(*action.grpc_timeout_header_offset);
+  if (rule.header_offset.has_value()) {
+    const int64_t offset = Ms(*rule.header_offset);
     // An offset that leaves nothing would mean "no limit".
     if (offset < timeout) timeout -= offset;
   }
-  const int64_t most = Ms(*action.grpc_timeout_header_max);
+  const int64_t most = Ms(*rule.header_max);
   if (most != 0 && (timeout == 0 || timeout > most)) timeout = most;
   return timeout;
 }
@@ -75,12 +74,6 @@ void SplitQuery(absl::string_view path, absl::string_view* before, absl::string_
 }
 
 }  // namespace
-
-bool IsGrpcRequest(const Headers& request) {
-  absl::string_view type = request.Value(HeaderId::kContentType);
-  if (!absl::ConsumePrefix(&type, kGrpc)) return false;
-  return type.empty() || type[0] == '+' || type[0] == ';' || type[0] == ' ';
-}
 
 std::optional<int64_t> GrpcTimeoutMs(const Headers& request) {
   absl::string_view text = request.Value(HeaderId::kGrpcTimeout);
@@ -105,13 +98,36 @@ std::optional<int64_t> GrpcTimeoutMs(const Headers& request) {
   }
 }
 
+std::optional<int64_t> LimitStream(const xds::ForwardAction& action,
+                                   const std::optional<absl::Duration>& otherwise,
+                                   Headers& request) {
+  const xds::StreamDuration none;
+  const xds::StreamDuration& rule = action.stream_duration ? *action.stream_duration : none;
+  const std::optional<int64_t> asked = GrpcTimeoutMs(request);
+  int64_t limit = 0;
+  if (asked.has_value() && rule.grpc.header_max.has_value()) {
+    const int64_t most = Ms(*rule.grpc.header_max);
+    limit = most != 0 ? std::min(*asked, most) : *asked;
+    if (rule.grpc.header_offset.has_value()) {
+      limit = std::max<int64_t>(limit - Ms(*rule.grpc.header_offset), 0);
+    }
+  } else {
+    const std::optional<absl::Duration>& most = rule.most.has_value() ? rule.most : otherwise;
+    if (!most.has_value() || *most == absl::ZeroDuration()) return std::nullopt;
+    limit = Ms(*most);
+  }
+  if (asked.has_value()) {
+    request.SetReference(HeaderId::kGrpcTimeout, GrpcTimeoutText(limit, request.arena()));
+  }
+  return limit;
+}
+
 RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request, bool grpc) {
   RequestTimeouts timeouts;
-  // With max_stream_duration the connection manager limits the stream; grpc-timeout is its
-  // business.
-  const bool by_stream = action.max_stream_duration.has_value();
-  if (grpc && action.grpc_timeout_header_max.has_value() && !by_stream) {
-    timeouts.global_ms = GrpcGlobalTimeout(action, request);
+  // With max_stream_duration the connection limits the stream; grpc-timeout is its business.
+  const bool by_stream = action.stream_duration.has_value();
+  if (grpc && action.grpc_timeout.header_max.has_value() && !by_stream) {
+    timeouts.global_ms = GrpcGlobalTimeout(action.grpc_timeout, request);
   } else {
     timeouts.global_ms = Ms(action.timeout);
   }
@@ -143,8 +159,7 @@ void WriteTimeouts(const RequestTimeouts& timeouts, const xds::ForwardAction& ac
   if (write_expected) {
     request.SetReference(HeaderId::kXEnvoyExpectedRqTimeoutMs, NumberText(expected, arena));
   }
-  if (grpc && action.grpc_timeout_header_max.has_value() &&
-      !action.max_stream_duration.has_value()) {
+  if (grpc && action.grpc_timeout.header_max.has_value() && !action.stream_duration.has_value()) {
     request.SetReference(HeaderId::kGrpcTimeout, GrpcTimeoutText(expected, arena));
   }
 }

@@ -13,8 +13,6 @@ namespace remora::proxy {
 
 // What the router reads from and writes to the request's headers, with Envoy's rules.
 
-// application/grpc, with or without a message type ("+proto") or parameters.
-bool IsGrpcRequest(const Headers& request);
 // The value of grpc-timeout in milliseconds, rounded up; nothing when absent or malformed.
 std::optional<int64_t> GrpcTimeoutMs(const Headers& request);
 
@@ -25,6 +23,14 @@ struct RequestTimeouts {
   int64_t per_try_idle_ms = 0;
   int status = 504;  // of the answer when time is up
 };
+
+// How many milliseconds after its start a stream on this route must be over: by its grpc-timeout
+// where the route lets that count, else by the route's limit, else by `otherwise` (the connection
+// manager's); none: no limit. A grpc-timeout in the request becomes what is told, so that the
+// upstream hears the same.
+std::optional<int64_t> LimitStream(const xds::ForwardAction& action,
+                                   const std::optional<absl::Duration>& otherwise,
+                                   Headers& request);
 
 // The route's limits, with what steering headers and grpc-timeout say; takes the steering headers
 // out.

@@ -132,6 +132,8 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   const xds::RouteTable* FindTable();
   void ChooseRoute();
   void NoteRoute();
+  // The route says how long the stream may last.
+  void LimitDuration(const xds::ForwardAction& action);
   void CountForRoute(int status);
   void RespondDirectly();
   void RespondRedirect(const xds::RedirectAction& redirect);

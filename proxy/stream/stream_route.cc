@@ -1,4 +1,5 @@
 // Routes of a stream, and the answers that routes give by themselves.
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -10,6 +11,7 @@
 #include "proxy/stream/local_reply.h"
 #include "proxy/stream/redirect.h"
 #include "proxy/stream/route_stats.h"
+#include "proxy/stream/router_headers.h"
 #include "proxy/stream/stream.h"
 #include "proxy/upstream/cluster_stats.h"
 
@@ -78,11 +80,24 @@ void Stream::NoteRoute() {
   info_.route_name = levels_.route->name;
   info_.route_metadata = &levels_.route->metadata;
   route_stats_ = RouteStats(*levels_.route);
+  if (levels_.route->forward() != nullptr) LimitDuration(*levels_.route->forward());
   if (!levels_.virtual_host->virtual_clusters.empty() && levels_.route->forward() != nullptr) {
     const xds::VirtualCluster* found = levels_.virtual_host->MatchVirtualCluster(*request_headers_);
     vcluster_stats_ = VirtualClusterStats(*levels_.virtual_host, found);
     info_.virtual_cluster_name = found == nullptr ? "other" : absl::string_view(found->name);
   }
+}
+
+void Stream::LimitDuration(const xds::ForwardAction& action) {
+  const auto& otherwise = connection_->service().config().common.max_stream_duration;
+  const std::optional<int64_t> limit = LimitStream(action, otherwise, *request_headers_);
+  if (!limit.has_value()) {
+    duration_timer_.Stop();
+    return;
+  }
+  const int64_t spent = worker_->loop().now_ns() - info_.timing.start_ns;
+  // A limit that has passed ends the stream at the next turn.
+  duration_timer_.Start(std::max<int64_t>(*limit * 1000000 - spent, 1));
 }
 
 // An answer of the upstream (or of the router in its place) in the numbers of route and virtual

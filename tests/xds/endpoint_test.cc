@@ -121,7 +121,7 @@ TEST_F(Hosts, RemovedHostsThatStillPassAreKeptWithAllTheyHad) {
   options.keep_removed = [](const lb::Host&) { return true; };
   Update(absl::StrCat("{lb_endpoints: [", One("10.0.0.1"), "]}"), options);
   ASSERT_EQ(last_.table->entries().size(), 2u);
-  const lb::HostEntry& kept = last_.table->entries()[1];
+  const lb::HostEntry kept = last_.table->entries()[1];
   EXPECT_EQ(kept.weight, 4u);
   EXPECT_EQ(kept.priority, 1u);
   EXPECT_TRUE(kept.host->state().HasFlag(lb::kPendingDynamicRemoval));

@@ -254,8 +254,10 @@ TEST(RouteParsing, ForwardTakesEveryFieldThatActs) {
   EXPECT_EQ(forward->idle_timeout, absl::Seconds(7));
   EXPECT_TRUE(forward->high_priority);
   EXPECT_EQ(forward->cluster_not_found_status, 404);
-  EXPECT_EQ(forward->grpc_timeout_header_max, absl::ZeroDuration());
-  EXPECT_FALSE(forward->max_stream_duration.has_value());
+  ASSERT_TRUE(forward->stream_duration.has_value());
+  EXPECT_EQ(forward->stream_duration->grpc.header_max, absl::ZeroDuration());
+  EXPECT_FALSE(forward->stream_duration->most.has_value());
+  EXPECT_FALSE(forward->grpc_timeout.header_max.has_value());
   ASSERT_TRUE(forward->retry.has_value());
   EXPECT_EQ(forward->retry->retry_on, kRetry5xx | kRetryReset | kRetryGrpcUnavailable);
   EXPECT_EQ(forward->retry->num_retries, 3u);

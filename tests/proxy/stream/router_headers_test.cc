@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "filters/api/arena.h"
+#include "filters/grpc_status.h"
 
 namespace remora::proxy {
 namespace {
@@ -69,14 +70,44 @@ TEST_F(RouterHeadersTest, PerTryTimeoutBeyondTheWholeIsNone) {
 }
 
 TEST_F(RouterHeadersTest, GrpcTimeoutIsCappedAndShortened) {
-  action().grpc_timeout_header_max = absl::Seconds(10);
+  action().grpc_timeout.header_max = absl::Seconds(10);
   request_.Add(HeaderId::kGrpcTimeout, "60S");
   EXPECT_EQ(ReadTimeouts(action(), request_, true).global_ms, 10000);
   request_.Set(HeaderId::kGrpcTimeout, "5S");
-  action().grpc_timeout_header_offset = absl::Seconds(1);
+  action().grpc_timeout.header_offset = absl::Seconds(1);
   EXPECT_EQ(ReadTimeouts(action(), request_, true).global_ms, 4000);
   request_.Set(HeaderId::kGrpcTimeout, "1S");
   EXPECT_EQ(ReadTimeouts(action(), request_, true).global_ms, 1000);
+}
+
+TEST_F(RouterHeadersTest, AStreamIsLimitedByTheRouteElseByTheConnection) {
+  EXPECT_EQ(LimitStream(action(), std::nullopt, request_), std::nullopt);
+  EXPECT_EQ(LimitStream(action(), absl::Seconds(2), request_), 2000);
+  xds::StreamDuration& limit = action().stream_duration.emplace();
+  EXPECT_EQ(LimitStream(action(), absl::Seconds(2), request_), 2000);
+  limit.most = absl::Seconds(1);
+  EXPECT_EQ(LimitStream(action(), absl::Seconds(2), request_), 1000);
+  limit.most = absl::ZeroDuration();
+  EXPECT_EQ(LimitStream(action(), absl::Seconds(2), request_), std::nullopt);
+}
+
+TEST_F(RouterHeadersTest, GrpcTimeoutLimitsAStreamWhereTheRouteSaysSo) {
+  request_.Add(HeaderId::kGrpcTimeout, "60S");
+  xds::StreamDuration& limit = action().stream_duration.emplace();
+  limit.most = absl::Seconds(1);
+  EXPECT_EQ(LimitStream(action(), std::nullopt, request_), 1000) << "the header does not count";
+  EXPECT_EQ(request_.Value(HeaderId::kGrpcTimeout), "1000m") << "but hears of it";
+  request_.Set(HeaderId::kGrpcTimeout, "60S");
+  limit.grpc.header_max = absl::ZeroDuration();
+  EXPECT_EQ(LimitStream(action(), std::nullopt, request_), 60000);
+  limit.grpc.header_max = absl::Seconds(10);
+  EXPECT_EQ(LimitStream(action(), std::nullopt, request_), 10000);
+  limit.grpc.header_offset = absl::Seconds(3);
+  EXPECT_EQ(LimitStream(action(), std::nullopt, request_), 7000);
+  request_.Set(HeaderId::kGrpcTimeout, "2S");
+  EXPECT_EQ(LimitStream(action(), std::nullopt, request_), 0) << "nothing is left";
+  // The router's own timeout stays out of it.
+  EXPECT_EQ(ReadTimeouts(action(), request_, true).global_ms, 15000);
 }
 
 TEST_F(RouterHeadersTest, ExpectedTimeoutShrinksWithTime) {

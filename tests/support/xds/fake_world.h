@@ -1,6 +1,7 @@
 #ifndef REMORA_TESTS_SUPPORT_XDS_FAKE_WORLD_H_
 #define REMORA_TESTS_SUPPORT_XDS_FAKE_WORLD_H_
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <list>
@@ -117,7 +118,11 @@ class FakeWorld final : public SubscriptionWorld {
   // A file was moved or written.
   void Touch(const std::string& path) {
     for (FakeWatch* watch : std::list<FakeWatch*>(watches_)) {
-      if (watch->path == path) watch->changed();
+      // What one hears may end another.
+      const bool lives = std::find(watches_.begin(), watches_.end(), watch) != watches_.end();
+      if (!lives || watch->path != path) continue;
+      const std::function<void()> changed = watch->changed;
+      changed();
     }
   }
   size_t watches() const { return watches_.size(); }
