@@ -332,7 +332,7 @@ void Subscriptions::ReadFile(File& file) {
   Emit(UpdateEvent::Kind::kAttempt, file.kind, file.name);
   absl::StatusOr<FileResources> read = ReadResourceFile(file.path, TypeOf(file.kind).type_url);
   if (!read.ok()) {
-    Emit(UpdateEvent::Kind::kRejected, file.kind, file.name, "",
+    Emit(UpdateEvent::Kind::kFailure, file.kind, file.name, "",
          std::string(read.status().message()));
     if (!file.name.empty()) catalog_->OnFetchTimeout(file.kind, file.name);
     FirstAnswer(file.kind);

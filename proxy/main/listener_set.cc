@@ -70,14 +70,12 @@ absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listen
       if (previous != nullptr) next.push_back(previous);
       continue;
     }
-    const bool changed = previous != nullptr && previous->config != resource.config;
-    if (previous == nullptr) {
-      Count(ManagerStat::kAdded);
-      Count(ManagerStat::kCreateSuccess);
-    } else if (changed) {
-      Count(ManagerStat::kModified);
-      Count((*built)->id == previous->id ? ManagerStat::kInPlaceUpdated
-                                         : ManagerStat::kCreateSuccess);
+    const bool changed = previous == nullptr || previous->config != resource.config;
+    if (changed) {
+      Count(previous == nullptr ? ManagerStat::kAdded : ManagerStat::kModified);
+      if (previous != nullptr && (*built)->id == previous->id) Count(ManagerStat::kInPlaceUpdated);
+      // Each worker takes it in.
+      for (uint32_t i = 0; i < base_.workers; ++i) Count(ManagerStat::kCreateSuccess);
     }
     next.push_back(*std::move(built));
   }

@@ -49,6 +49,8 @@ Server::Server(Options options, std::shared_ptr<const xds::Bootstrap> bootstrap)
       bootstrap_(std::move(bootstrap)),
       mailbox_(&loop_),
       server_stats_(stats_.MainScope<ServerStat>(stats_.Register("server.", ServerStatSchema()))),
+      runtime_stats_(
+          stats_.MainScope<RuntimeStat>(stats_.Register("runtime.", RuntimeStatSchema()))),
       runtime_(bootstrap_->runtime),
       publish_(std::make_unique<PublishItem>(this)),
       start_ms_(absl::ToUnixMillis(absl::Now())),
@@ -194,6 +196,9 @@ absl::Status Server::Initialize(bool validate_only) {
   server_stats_.Set(ServerStat::kConcurrency, options_.concurrency);
   server_stats_.Set(ServerStat::kLive, 1);
   server_stats_.Set(ServerStat::kHotRestartEpoch, options_.restart_epoch);
+  // Envoy counts two at its start: the layers before there are clusters, and those after.
+  CountRuntimeLoad();
+  CountRuntimeLoad();
   BuildWorld();
   BuildWorkers();
   ListenerInput base;
@@ -330,15 +335,26 @@ void Server::SetState(ServerState state) {
   server_stats_.Set(ServerStat::kLive, state == ServerState::kLive ? 1 : 0);
 }
 
+void Server::CountRuntimeLoad() {
+  runtime_stats_.Add(RuntimeStat::kLoadSuccess);
+  runtime_stats_.Add(RuntimeStat::kOverrideDirNotExists);
+  runtime_stats_.Set(RuntimeStat::kNumKeys, runtime_->size());
+  runtime_stats_.Set(RuntimeStat::kNumLayers, runtime_->layers().size());
+}
+
 void Server::set_runtime(std::shared_ptr<const Runtime> runtime) {
   runtime_ = std::move(runtime);
+  CountRuntimeLoad();
+  // Only the admin layer changes, and only by somebody's wish.
+  runtime_stats_.Set(RuntimeStat::kAdminOverridesActive, 1);
   http_->set_runtime(runtime_);
   PublishSoon();
 }
 
 void Server::SetHealthCheckFailing(bool failing) {
   server_failing_ = failing;
-  // The gauge follows with the next refresh, as Envoy's does.
+  server_stats_.Set(ServerStat::kLive, failing ? 0 : 1);
+  // The other gauge follows with the next refresh, as Envoy's does.
   state_ = failing ? ServerState::kDraining : ServerState::kLive;
   PublishSoon();
 }

@@ -72,6 +72,7 @@ class Server {
 
  private:
   class PublishItem;
+  void CountRuntimeLoad();
   void BuildWorld();
   void FillClusterWorld();
   void FillLocalCluster();
@@ -96,6 +97,7 @@ class Server {
   Mailbox mailbox_;
   StatStore stats_;
   StatScope<ServerStat> server_stats_;
+  StatScope<RuntimeStat> runtime_stats_;
   LogFiles log_files_;
   HealthLog health_log_;
   std::shared_ptr<const Runtime> runtime_;

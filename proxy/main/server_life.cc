@@ -114,6 +114,12 @@ void Server::OnUpdateEvent(const xds::UpdateEvent& event) {
     case xds::UpdateEvent::Kind::kRejected:
       REMORA_LOG(kWarning, "config", absl::StrCat(what, " update rejected: ", event.detail));
       break;
+    case xds::UpdateEvent::Kind::kFailure:
+      // A stream that ends says so itself.
+      if (!event.detail.empty()) {
+        REMORA_LOG(kWarning, "config", absl::StrCat(what, " update failed: ", event.detail));
+      }
+      break;
     case xds::UpdateEvent::Kind::kWarning:
       REMORA_LOG(kWarning, "config", absl::StrCat(what, ": ", event.detail));
       break;

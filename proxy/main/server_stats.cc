@@ -24,6 +24,18 @@ constexpr StatDef kServer[] = {
     {"initialization_time_ms", StatKind::kHistogram},
 };
 
+constexpr StatDef kRuntime[] = {
+    {"deprecated_feature_use", StatKind::kCounter},
+    {"load_error", StatKind::kCounter},
+    {"load_success", StatKind::kCounter},
+    {"override_dir_exists", StatKind::kCounter},
+    {"override_dir_not_exists", StatKind::kCounter},
+    {"admin_overrides_active", StatKind::kGauge},
+    {"deprecated_feature_seen_since_process_start", StatKind::kGauge},
+    {"num_keys", StatKind::kGauge},
+    {"num_layers", StatKind::kGauge},
+};
+
 constexpr StatDef kControlPlane[] = {
     {"connected_state", StatKind::kGauge},
     {"pending_requests", StatKind::kGauge},
@@ -46,6 +58,7 @@ constexpr StatDef kEndpointUpdate[] = {
 
 StatSchema EndpointUpdateStatSchema() { return kEndpointUpdate; }
 StatSchema ServerStatSchema() { return kServer; }
+StatSchema RuntimeStatSchema() { return kRuntime; }
 StatSchema ControlPlaneStatSchema() { return kControlPlane; }
 StatSchema UpdateStatSchema() { return kUpdate; }
 

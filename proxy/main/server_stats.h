@@ -30,6 +30,20 @@ enum class ServerStat : uint8_t {
 };
 StatSchema ServerStatSchema();
 
+// "runtime."
+enum class RuntimeStat : uint8_t {
+  kDeprecatedFeatureUse,
+  kLoadError,
+  kLoadSuccess,
+  kOverrideDirExists,
+  kOverrideDirNotExists,
+  kAdminOverridesActive,
+  kDeprecatedFeatureSeen,
+  kNumKeys,
+  kNumLayers,
+};
+StatSchema RuntimeStatSchema();
+
 // "control_plane."
 enum class ControlPlaneStat : uint8_t { kConnectedState, kPendingRequests, kRateLimitEnforced };
 StatSchema ControlPlaneStatSchema();

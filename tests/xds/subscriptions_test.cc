@@ -376,7 +376,8 @@ TEST_F(FileSubscriptions, ABadFileChangesNothingAndDoesNotHoldUpTheStart) {
   World world(Bootstrap());
   world.Advance(milliseconds(1));
   EXPECT_TRUE(world.initialized_);
-  EXPECT_THAT(world.Events(UpdateEvent::Kind::kRejected), ElementsAre("CDS"));
+  EXPECT_THAT(world.Events(UpdateEvent::Kind::kFailure), ElementsAre("CDS"));
+  EXPECT_THAT(world.Events(UpdateEvent::Kind::kRejected), ElementsAre());
   WriteCds("1", {"name: a, type: STATIC"});
   world.fake_.Touch(Path("cds.yaml"));
   Write("cds.yaml", "resources: [");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
@@ -69,7 +70,7 @@ constexpr AdminPage kPages[] = {
      AllocationProfilerPage, kEnable},
     {"/certs", "print certs on machine", kGet, CertsPage, {}},
     {"/clusters", "upstream cluster status", kGet, ClustersPage, kClusters},
-    {"/config_dump", "dump current configuration", kGet, ConfigDumpPage, kConfigDump},
+    {"/config_dump", "dump current Envoy configs", kGet, ConfigDumpPage, kConfigDump},
     {"/contention",
      "mutex contention (there is no mutex on the data path)",
      kGet,
@@ -194,6 +195,7 @@ const IntervalSums& AdminPages::intervals() {
 }
 
 void AdminPages::Flush() {
+  const bool since_start = !std::exchange(flushed_, true);
   if (watched_ == 0) {
     intervals_.clear();
     totals_.clear();
@@ -212,7 +214,7 @@ void AdminPages::Flush() {
     const auto before = totals_.find(name);
     if (before == totals_.end()) {
       // Counted since nobody knows when, unless everything was seen at the last flush.
-      if (!first) intervals_[name] = sum;
+      if (!first || since_start) intervals_[name] = sum;
     } else if (sum.count > before->second.count) {
       intervals_[name] = Difference(sum, before->second);
     }

@@ -79,6 +79,8 @@ class AdminPages {
   const TagExtractor& tags() const { return tags_; }
   // What /stats shows; asking starts the keeping of intervals.
   const IntervalSums& intervals();
+  // Whether the first interval is over: what histograms hold is shown from then on.
+  bool flushed() const { return flushed_; }
 
   // The table, sorted by path.
   static absl::Span<const AdminPage> Table();
@@ -91,7 +93,9 @@ class AdminPages {
   TagExtractor tags_;
   IntervalSums intervals_;
   IntervalSums totals_;  // at the last flush
-  int watched_ = 0;      // flushes to go until intervals are kept no longer
+  // Flushes to go until intervals are kept no longer; the first ones are kept for whoever comes.
+  int watched_ = kFlushesUnseen;
+  bool flushed_ = false;
 };
 
 // The list of pages as text, for /help and unknown paths.

@@ -10,9 +10,9 @@ namespace {
 AdminResponse Render(AdminPages& pages, const StatsQuery& query) {
   AdminResponse response;
   pages.state().RefreshGauges();
-  absl::StatusOr<std::string> page =
-      RenderStats(pages.state().stats(), query,
-                  {pages.tags(), pages.state().bootstrap().stats, pages.intervals()});
+  absl::StatusOr<std::string> page = RenderStats(
+      pages.state().stats(), query,
+      {pages.tags(), pages.state().bootstrap().stats, pages.intervals(), pages.flushed()});
   if (!page.ok()) {
     response.status = 400;
     response.body = std::string(page.status().message());

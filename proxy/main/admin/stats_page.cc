@@ -61,6 +61,7 @@ absl::Span<const double> BoundsOf(const std::string& name, const xds::StatsConfi
 }
 
 StatsSelection Select(const StatStore& store, const Gate& gate, const StatsContext& context) {
+  static const Histogram::Sum nothing;
   StatsSelection out;
   StatStore::Visitor visitor;
   if (gate.Wants(StatsQuery::Type::kCounters)) {
@@ -74,7 +75,8 @@ StatsSelection Select(const StatStore& store, const Gate& gate, const StatsConte
     };
   }
   if (gate.Wants(StatsQuery::Type::kHistograms)) {
-    visitor.histogram = [&](const std::string& name, const Histogram::Sum& sum) {
+    visitor.histogram = [&](const std::string& name, const Histogram::Sum& now) {
+      const Histogram::Sum& sum = context.flushed ? now : nothing;
       if (!gate.Passes(name, sum.count > 0)) return;
       const auto interval = context.intervals.find(name);
       out.histograms.push_back({name, sum,

@@ -42,6 +42,7 @@ struct StatsContext {
   const TagExtractor& tags;
   const xds::StatsConfig& config;  // which statistics there are at all, and bounds of histograms
   const IntervalSums& intervals;   // what each histogram took in during the last flush interval
+  bool flushed = true;             // before the first flush, histograms show nothing
 };
 
 // The whole page.

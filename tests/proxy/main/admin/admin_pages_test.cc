@@ -213,8 +213,14 @@ TEST_F(AdminPagesTest, CountersAreReset) {
 TEST_F(AdminPagesTest, IntervalsOfHistogramsAreKeptWhileSomebodyLooks) {
   const auto scope = state_.stats_.MainScope<TimeStat>(state_.stats_.Register("x.", kTimes));
   scope.Record(TimeStat::kTime, 5);
+  EXPECT_THAT(Get("/stats").body, HasSubstr("No recorded values")) << "before the first flush";
+  EXPECT_EQ(Get("/stats?usedonly").body, "");
   pages_.Flush();
-  EXPECT_THAT(Get("/stats").body, HasSubstr("P100(nan,5.05)")) << "nobody had looked";
+  EXPECT_THAT(Get("/stats").body, HasSubstr("P100(5.05,5.05)")) << "all since the start";
+  for (int i = 0; i < 30; ++i) pages_.Flush();
+  scope.Record(TimeStat::kTime, 6);
+  pages_.Flush();
+  EXPECT_THAT(Get("/stats").body, HasSubstr("P100(nan,6.05)")) << "nobody had looked";
   pages_.Flush();
   scope.Record(TimeStat::kTime, 7);
   pages_.Flush();
