@@ -4,10 +4,13 @@
 #include <map>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "envoy/config/rbac/v3/rbac.pb.h"
 #include "filters/api/headers.h"
 #include "filters/metadata.h"
 #include "filters/typed_config.h"
+#include "xds/core/v3/extension.pb.h"
+#include "xds/type/matcher/v3/matcher.pb.h"
 
 namespace remora {
 namespace {
@@ -234,11 +237,24 @@ absl::StatusOr<RbacEngine::Policy> RbacEngine::ParsePolicy(const std::string& na
   return out;
 }
 
+namespace {
+
+RbacEngine::Action FromProto(pb::RBAC::Action action) {
+  switch (action) {
+    case pb::RBAC::DENY:
+      return RbacEngine::Action::kDeny;
+    case pb::RBAC::LOG:
+      return RbacEngine::Action::kLog;
+    default:
+      return RbacEngine::Action::kAllow;
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<RbacEngine> RbacEngine::Parse(const pb::RBAC& proto) {
   RbacEngine out;
-  out.action_ = proto.action() == pb::RBAC::DENY  ? Action::kDeny
-                : proto.action() == pb::RBAC::LOG ? Action::kLog
-                                                  : Action::kAllow;
+  out.action_ = FromProto(proto.action());
   const std::map<std::string, pb::Policy> sorted(proto.policies().begin(), proto.policies().end());
   for (const auto& [name, policy] : sorted) {
     absl::StatusOr<Policy> parsed = ParsePolicy(name, policy);
@@ -248,7 +264,41 @@ absl::StatusOr<RbacEngine> RbacEngine::Parse(const pb::RBAC& proto) {
   return out;
 }
 
+absl::StatusOr<RbacEngine> RbacEngine::ParseMatcher(
+    const ::xds::type::matcher::v3::Matcher& proto) {
+  RbacEngine out;
+  absl::StatusOr<MatchTree> tree = MatchTree::Parse(
+      proto, [&out](const ::xds::core::v3::TypedExtensionConfig& config) -> absl::StatusOr<size_t> {
+        pb::Action action;
+        if (!config.typed_config().UnpackTo(&action)) {
+          return NotSupported(kName, absl::StrCat("action ", config.typed_config().type_url()));
+        }
+        Policy policy;
+        policy.name = action.name();
+        policy.action = FromProto(action.action());
+        out.policies_.push_back(std::move(policy));
+        return out.policies_.size() - 1;
+      });
+  if (!tree.ok()) return tree.status();
+  out.tree_ = *std::move(tree);
+  return out;
+}
+
+RbacEngine::Verdict RbacEngine::JudgeByMatcher(const RbacInput& input) const {
+  Verdict out;
+  const std::optional<size_t> found = tree_->Match(input);
+  if (!found.has_value()) {
+    out.allowed = false;
+    return out;
+  }
+  out.policy = &policies_[*found].name;
+  out.policy_index = *found;
+  out.allowed = policies_[*found].action != Action::kDeny;
+  return out;
+}
+
 RbacEngine::Verdict RbacEngine::Judge(const RbacInput& input) const {
+  if (tree_.has_value()) return JudgeByMatcher(input);
   Verdict out;
   const auto matches = [&](const RbacRule& rule) { return rule.Match(input); };
   for (size_t i = 0; i < policies_.size(); ++i) {

@@ -11,6 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "filters/api/address.h"
 #include "filters/api/stream_info.h"
+#include "filters/match_tree.h"
 #include "filters/matchers.h"
 
 namespace envoy::config::rbac::v3 {
@@ -19,16 +20,14 @@ class Policy;
 class Principal;
 class RBAC;
 }  // namespace envoy::config::rbac::v3
+namespace xds::type::matcher::v3 {
+class Matcher;
+}
 
 namespace remora {
 
-class Headers;
-
 // What a request (or, without headers, a connection) is judged by.
-struct RbacInput {
-  const StreamInfo& info;
-  const Headers* headers = nullptr;
-};
+using RbacInput = MatchSubject;
 
 // One node of a permission or a principal.
 class RbacRule {
@@ -70,7 +69,7 @@ class RbacRule {
 };
 
 // The policies of one RBAC message: allow, deny or log what the first matching policy (by name)
-// describes.
+// describes; or the actions of a matcher.
 //
 // Threads: const after Parse, shared.
 class RbacEngine {
@@ -84,6 +83,9 @@ class RbacEngine {
   };
 
   static absl::StatusOr<RbacEngine> Parse(const envoy::config::rbac::v3::RBAC& proto);
+  // Actions found by the matching API; nothing found is denied. Names of policies are names of
+  // actions.
+  static absl::StatusOr<RbacEngine> ParseMatcher(const ::xds::type::matcher::v3::Matcher& proto);
   Verdict Judge(const RbacInput& input) const;
   Action action() const { return action_; }
   size_t policy_count() const { return policies_.size(); }
@@ -92,14 +94,17 @@ class RbacEngine {
  private:
   struct Policy {
     std::string name;
+    Action action = Action::kAllow;     // of a matcher's
     std::vector<RbacRule> permissions;  // one of them
     std::vector<RbacRule> principals;   // and one of these
   };
+  Verdict JudgeByMatcher(const RbacInput& input) const;
   static absl::StatusOr<Policy> ParsePolicy(const std::string& name,
                                             const envoy::config::rbac::v3::Policy& proto);
 
   Action action_ = Action::kAllow;
   std::vector<Policy> policies_;  // by name
+  std::optional<MatchTree> tree_;
 };
 
 }  // namespace remora

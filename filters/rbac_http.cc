@@ -10,6 +10,7 @@
 #include "filters/makers.h"
 #include "filters/rbac.h"
 #include "filters/typed_config.h"
+#include "xds/type/matcher/v3/matcher.pb.h"
 
 namespace remora {
 namespace {
@@ -107,14 +108,21 @@ void NameStats(const pb::RBAC& proto, Settings* out) {
 }
 
 absl::StatusOr<std::shared_ptr<const Settings>> ParseSettings(const pb::RBAC& proto) {
-  if (proto.has_matcher()) return NotSupported("rbac", "matcher");
-  if (proto.has_shadow_matcher()) return NotSupported("rbac", "shadow_matcher");
   auto out = std::make_shared<Settings>();
   for (const auto& [present, source, target] :
        {std::tuple(proto.has_rules(), &proto.rules(), &out->rules),
         std::tuple(proto.has_shadow_rules(), &proto.shadow_rules(), &out->shadow)}) {
     if (!present) continue;
     absl::StatusOr<RbacEngine> engine = RbacEngine::Parse(*source);
+    if (!engine.ok()) return engine.status();
+    *target = *std::move(engine);
+  }
+  // Where both are given, rules are ignored, as in Envoy.
+  for (const auto& [present, source, target] :
+       {std::tuple(proto.has_matcher(), &proto.matcher(), &out->rules),
+        std::tuple(proto.has_shadow_matcher(), &proto.shadow_matcher(), &out->shadow)}) {
+    if (!present) continue;
+    absl::StatusOr<RbacEngine> engine = RbacEngine::ParseMatcher(*source);
     if (!engine.ok()) return engine.status();
     *target = *std::move(engine);
   }

@@ -30,6 +30,14 @@ void ParseRules(const envoy::config::rbac::v3::RBAC& proto, absl::string_view fi
   *out = *std::move(engine);
 }
 
+void ParseMatcher(const ::xds::type::matcher::v3::Matcher& proto, absl::string_view field,
+                  std::optional<RbacEngine>* out, ParseContext& context) {
+  ParseContext::Scope scope(context, field);
+  absl::StatusOr<RbacEngine> engine = RbacEngine::ParseMatcher(proto);
+  if (!engine.ok()) return context.Error(engine.status());
+  *out = *std::move(engine);
+}
+
 Settings ParseRbac(const Extension& config, ParseContext& context) {
   network::rbac::v3::RBAC proto;
   if (!DecodeInto(config, &proto, context)) return nullptr;
@@ -41,9 +49,11 @@ Settings ParseRbac(const Extension& config, ParseContext& context) {
   if (proto.has_shadow_rules()) {
     ParseRules(proto.shadow_rules(), "shadow_rules", &out->shadow_rules, context);
   }
-  // What decides who may pass is not to be ignored.
-  if (proto.has_matcher()) context.ErrorAt("matcher", "is not supported");
-  if (proto.has_shadow_matcher()) context.ErrorAt("shadow_matcher", "is not supported");
+  // Where both are given, rules are ignored, as in Envoy.
+  if (proto.has_matcher()) ParseMatcher(proto.matcher(), "matcher", &out->rules, context);
+  if (proto.has_shadow_matcher()) {
+    ParseMatcher(proto.shadow_matcher(), "shadow_matcher", &out->shadow_rules, context);
+  }
   out->continuous = proto.enforcement_type() == network::rbac::v3::RBAC::CONTINUOUS;
   out->delay_deny = FromProto(proto.delay_deny());
   return out;

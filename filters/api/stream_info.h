@@ -61,7 +61,7 @@ struct ConnectionInfo {
       requested_server_name;  // of the ClientHello, known through tls_inspector or TLS
   absl::string_view filter_chain_name;
   absl::string_view transport_protocol;  // "raw_buffer", "tls"
-  const TlsFacts* tls = nullptr;         // null without TLS or before the handshake ended
+  const TlsFacts* tls = nullptr;  // null without TLS or before the handshake ended, well or not
   absl::string_view transport_failure_reason;
   absl::string_view termination_details;
   absl::string_view local_close_reason;

@@ -22,7 +22,6 @@ struct Published {
   // Empty until the server is initialized: then workers begin to accept.
   std::vector<std::shared_ptr<const ServedListener>> listeners;
   std::shared_ptr<const Runtime> runtime;
-  bool server_failing = false;  // /healthcheck/fail
 };
 
 }  // namespace remora::proxy

@@ -163,6 +163,7 @@ void Server::BuildWorkers() {
     input.stats = stats_.AddSlab();
     input.file_stats = StatScope<FileStat>(input.stats->Cells(*file_block));
     input.log_flush_ms = options_.file_flush_interval_ms;
+    input.failing = &server_failing_;
     input.mail.retired = [this](WorkerView::Mail::Retired retired) {
       // Opening the letter drops the last references on main.
       mailbox_.Send([retired = std::move(retired)] {});
@@ -270,12 +271,11 @@ void Server::Publish() {
   next->clusters = clusters_->Map();
   next->routes = routes_;
   next->runtime = runtime_;
-  next->server_failing = server_failing_;
   if (workers_started_) next->listeners = listeners_->served();
-  const bool same =
-      published_ != nullptr && published_->clusters == next->clusters &&
-      published_->routes == next->routes && published_->listeners == next->listeners &&
-      published_->runtime == next->runtime && published_->server_failing == next->server_failing;
+  const bool same = published_ != nullptr && published_->clusters == next->clusters &&
+                    published_->routes == next->routes &&
+                    published_->listeners == next->listeners &&
+                    published_->runtime == next->runtime;
   if (!same) {
     published_ = next;
     view_->Install(next->clusters, next->routes);
@@ -352,7 +352,7 @@ void Server::set_runtime(std::shared_ptr<const Runtime> runtime) {
 }
 
 void Server::SetHealthCheckFailing(bool failing) {
-  server_failing_ = failing;
+  server_failing_.store(failing, std::memory_order_relaxed);
   server_stats_.Set(ServerStat::kLive, failing ? 0 : 1);
   // The other gauge follows with the next refresh, as Envoy's does.
   state_ = failing ? ServerState::kDraining : ServerState::kLive;

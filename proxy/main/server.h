@@ -1,6 +1,7 @@
 #ifndef REMORA_PROXY_MAIN_SERVER_H_
 #define REMORA_PROXY_MAIN_SERVER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -129,7 +130,8 @@ class Server {
   bool snapshot_due_ = false;
   bool workers_started_ = false;
   bool validate_only_ = false;
-  bool server_failing_ = false;
+  // Read by workers at once: who was told that checks fail sees the next one fail.
+  std::atomic<bool> server_failing_{false};
   bool draining_ = false;
   int exit_code_ = 0;
   // A drain that waits for quiet.

@@ -56,7 +56,7 @@ void Server::StartDrain() {
   REMORA_LOG(kWarning, "main", "asked to leave: draining");
   draining_ = true;
   SetState(ServerState::kDraining);
-  server_failing_ = true;
+  server_failing_.store(true, std::memory_order_relaxed);
   PublishSoon();
   Drain drain = ListenerDrain();
   drain.immediate = true;

@@ -18,6 +18,7 @@ Worker::Worker(WorkerInput input)
       // Ids are unique in the process: the upper bits are the worker's.
       next_connection_id_((static_cast<uint64_t>(input_.index) << 48) + 1) {
   if (input_.index == 0) next_connection_id_ = 0;
+  http_->set_server_failing(input_.failing);
   world_ = {&loop_,
             http_.get(),
             input_.stats,
@@ -67,7 +68,6 @@ void Worker::Install(std::shared_ptr<const Published> published, Drain listener_
 void Worker::DoInstall(std::shared_ptr<const Published> published, const Drain& drain) {
   view_->Install(published->clusters, published->routes);
   http_->set_runtime(published->runtime);
-  http_->set_server_failing(published->server_failing);
   UpdateListeners(*published, drain);
   std::swap(published_, published);
   // The last reference must fall on main, where its objects were made.

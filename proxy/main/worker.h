@@ -33,6 +33,8 @@ struct WorkerInput {
   StatSlab* stats = nullptr;
   StatScope<FileStat> file_stats;
   int64_t log_flush_ms = 10000;
+  // Whether health checks are to fail; outlives the worker.
+  const std::atomic<bool>* failing = nullptr;
   // Called on the worker's thread; they write letters to main.
   WorkerView::Mail mail;
   std::function<void(std::shared_ptr<const Published>)> retired;

@@ -375,6 +375,7 @@ void Connection::Fail(int /*error*/) {
     info_.transport_failure_reason =
         failure_text_.empty() ? transport_->failure_reason() : failure_text_;
   }
+  if (!raw_) info_.tls = transport_->facts();
   End(lingering_ ? CloseKind::kLocal : CloseKind::kRemote, true);
 }
 

@@ -8,7 +8,7 @@ struct ssl_st;
 
 namespace remora::proxy {
 
-// What a finished handshake settled. Any thread.
+// What a handshake settled, or had settled when it failed. Any thread.
 TlsFacts FactsOfHandshake(ssl_st* ssl, const LocalNames& local, bool peer_validated);
 
 }  // namespace remora::proxy

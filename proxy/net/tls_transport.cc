@@ -243,6 +243,11 @@ class TlsTransport final : public Transport {
     }
     if (seen) failure_ += ":TLS_error_end";
     CountVerdict();
+    // A log may want to say who it was.
+    if (!done_ && facts_ == nullptr) {
+      facts_ = std::make_unique<TlsFacts>(
+          FactsOfHandshake(ssl_.get(), context_->local_names(), /*peer_validated=*/false));
+    }
     if (seen && !counted && stats_) stats_.Add(TlsStat::kConnectionError);
     return Result::kFailed;
   }

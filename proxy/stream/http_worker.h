@@ -1,6 +1,7 @@
 #ifndef REMORA_PROXY_STREAM_HTTP_WORKER_H_
 #define REMORA_PROXY_STREAM_HTTP_WORKER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -40,8 +41,11 @@ class HttpWorker {
   const Runtime* runtime() const { return runtime_.get(); }
   void set_runtime(std::shared_ptr<const Runtime> runtime) { runtime_ = std::move(runtime); }
   // /healthcheck/fail was called (health_check filter).
-  bool server_failing() const { return server_failing_; }
-  void set_server_failing(bool failing) { server_failing_ = failing; }
+  bool server_failing() const {
+    return server_failing_ != nullptr && server_failing_->load(std::memory_order_relaxed);
+  }
+  // Written by main; must outlive this.
+  void set_server_failing(const std::atomic<bool>* failing) { server_failing_ = failing; }
 
   // "Tue, 29 Oct 2024 16:56:32 GMT"; rendered once a second.
   absl::string_view DateText();
@@ -68,7 +72,7 @@ class HttpWorker {
   WorkerView* view_;
   LogWriter* logs_;
   std::shared_ptr<const Runtime> runtime_;
-  bool server_failing_ = false;
+  const std::atomic<bool>* server_failing_ = nullptr;
   uint64_t next_stream_id_ = 1;
   int64_t date_second_ = -1;
   char date_[32] = {};

@@ -93,8 +93,10 @@ TEST(NetworkFilterParsing, WhereTerminalFiltersStand) {
 }
 
 TEST(NetworkFilterParsing, WhatDecidesWhoPassesIsNotIgnored) {
-  EXPECT_THAT(Parse("rbac.v3.RBAC, stat_prefix: a, matcher: {}").errors,
-              ElementsAre(HasSubstr("matcher: is not supported")));
+  EXPECT_THAT(Parse("rbac.v3.RBAC, stat_prefix: a, matcher: {on_no_match: {action: {name: x, "
+                    "typed_config: {'@type': type.googleapis.com/envoy.config.rbac.v3.RBAC}}}}")
+                  .errors,
+              ElementsAre(HasSubstr("matcher: ")));
 }
 
 }  // namespace
