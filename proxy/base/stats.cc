@@ -109,7 +109,10 @@ StatSlab::~StatSlab() {
       StatCell* cells = page->entries[i].load(std::memory_order_relaxed);
       if (cells == nullptr) continue;
       for (size_t s = 0; s < page->schemas[i].size(); ++s) {
-        if (page->schemas[i][s].kind == StatKind::kHistogram) delete PointerIn<Histogram>(cells[s]);
+        const StatKind kind = page->schemas[i][s].kind;
+        if (kind == StatKind::kHistogram || kind == StatKind::kRareHistogram) {
+          delete PointerIn<Histogram>(cells[s]);
+        }
         if (page->schemas[i][s].kind == StatKind::kCodes) delete PointerIn<CodeCells>(cells[s]);
       }
       delete[] cells;
@@ -191,7 +194,8 @@ class StatReader {
         visitor_.gauge(absl::StrCat(block.prefix, def.name), Total(arrays, index), !arrays.empty());
         break;
       case StatKind::kHistogram:
-        if (visitor_.histogram) ReadHistogram(absl::StrCat(block.prefix, def.name), index, arrays);
+      case StatKind::kRareHistogram:
+        if (visitor_.histogram) ReadHistogram(block, index, arrays);
         break;
       case StatKind::kCodes:
         if (visitor_.counter) ReadCodes(absl::StrCat(block.prefix, def.name), index, arrays);
@@ -213,13 +217,15 @@ class StatReader {
     visitor_.counter(name, offset == offsets_.end() ? total : total - offset->second, total > 0);
   }
 
-  void ReadHistogram(const std::string& name, size_t index,
+  void ReadHistogram(const StatBlock& block, size_t index,
                      const std::vector<StatCell*>& arrays) const {
     Histogram::Sum sum;
     ForEachCell(arrays, index, [&](StatCell& cell) {
       if (const auto* histogram = PointerIn<Histogram>(cell)) histogram->AddTo(sum);
     });
-    visitor_.histogram(name, sum);
+    const StatDef& def = block.schema[index];
+    if (def.kind == StatKind::kRareHistogram && sum.count == 0) return;
+    visitor_.histogram(absl::StrCat(block.prefix, def.name), sum);
   }
 
   void ReadCodes(const std::string& name, size_t index,

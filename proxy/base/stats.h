@@ -22,9 +22,11 @@ namespace remora::proxy {
 
 enum class StatKind : uint8_t {
   kCounter,
-  kGauge,        // adds and subtractions of all threads are summed; Set() only from main
-  kHistogram,    // Record(): integer units as the name says (ms, bytes)
-  kRareCounter,  // a counter that is not shown before it counted something
+  kGauge,      // adds and subtractions of all threads are summed; Set() only from main
+  kHistogram,  // Record(): integer units as the name says (ms, bytes)
+  // Not shown before they counted something.
+  kRareCounter,
+  kRareHistogram,
   kCodes,  // a family of counters, one per HTTP status: name + "200"; cells appear when counted
 };
 

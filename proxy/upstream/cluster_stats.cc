@@ -5,21 +5,23 @@ namespace {
 
 constexpr StatDef kClusterStats[] = {
 #define REMORA_COUNTER(id, name) {name, StatKind::kCounter},
+#define REMORA_RARE(id, name) {name, StatKind::kRareCounter},
 #define REMORA_GAUGE(id, name) {name, StatKind::kGauge},
 #define REMORA_HISTOGRAM(id, name) {name, StatKind::kHistogram},
 #define REMORA_CODES(id, name) {name, StatKind::kCodes},
-    REMORA_CLUSTER_STATS(REMORA_COUNTER, REMORA_GAUGE, REMORA_HISTOGRAM, REMORA_CODES)
+    REMORA_CLUSTER_STATS(REMORA_COUNTER, REMORA_RARE, REMORA_GAUGE, REMORA_HISTOGRAM, REMORA_CODES)
 #undef REMORA_COUNTER
+#undef REMORA_RARE
 #undef REMORA_GAUGE
 #undef REMORA_HISTOGRAM
 #undef REMORA_CODES
 };
 
 constexpr StatDef kAnswerStats[] = {
-    {"upstream_rq_completed", StatKind::kCounter}, {"upstream_rq_1xx", StatKind::kCounter},
-    {"upstream_rq_2xx", StatKind::kCounter},       {"upstream_rq_3xx", StatKind::kCounter},
-    {"upstream_rq_4xx", StatKind::kCounter},       {"upstream_rq_5xx", StatKind::kCounter},
-    {"upstream_rq_time", StatKind::kHistogram},    {"upstream_rq_", StatKind::kCodes},
+    {"upstream_rq_completed", StatKind::kRareCounter}, {"upstream_rq_1xx", StatKind::kRareCounter},
+    {"upstream_rq_2xx", StatKind::kRareCounter},       {"upstream_rq_3xx", StatKind::kRareCounter},
+    {"upstream_rq_4xx", StatKind::kRareCounter},       {"upstream_rq_5xx", StatKind::kRareCounter},
+    {"upstream_rq_time", StatKind::kRareHistogram},    {"upstream_rq_", StatKind::kCodes},
 };
 
 constexpr StatDef kRouteStats[] = {
@@ -29,13 +31,13 @@ constexpr StatDef kRouteStats[] = {
     {"upstream_rq_retry_success", StatKind::kCounter},
     {"upstream_rq_timeout", StatKind::kCounter},
     {"upstream_rq_total", StatKind::kCounter},
-    {"upstream_rq_completed", StatKind::kCounter},
-    {"upstream_rq_1xx", StatKind::kCounter},
-    {"upstream_rq_2xx", StatKind::kCounter},
-    {"upstream_rq_3xx", StatKind::kCounter},
-    {"upstream_rq_4xx", StatKind::kCounter},
-    {"upstream_rq_5xx", StatKind::kCounter},
-    {"upstream_rq_time", StatKind::kHistogram},
+    {"upstream_rq_completed", StatKind::kRareCounter},
+    {"upstream_rq_1xx", StatKind::kRareCounter},
+    {"upstream_rq_2xx", StatKind::kRareCounter},
+    {"upstream_rq_3xx", StatKind::kRareCounter},
+    {"upstream_rq_4xx", StatKind::kRareCounter},
+    {"upstream_rq_5xx", StatKind::kRareCounter},
+    {"upstream_rq_time", StatKind::kRareHistogram},
     {"upstream_rq_", StatKind::kCodes},
 };
 

@@ -11,7 +11,7 @@ namespace remora::proxy {
 // they count; gauges of membership and of the breakers are set by main.
 
 // "cluster.NAME." Counters first, then gauges, histograms and codes.
-#define REMORA_CLUSTER_STATS(C, G, H, X)                                       \
+#define REMORA_CLUSTER_STATS(C, R, G, H, X)                                    \
   C(kAssignmentStale, "assignment_stale")                                      \
   C(kAssignmentTimeoutReceived, "assignment_timeout_received")                 \
   C(kAssignmentUseCached, "assignment_use_cached")                             \
@@ -107,18 +107,19 @@ namespace remora::proxy {
   H(kCxConnectMs, "upstream_cx_connect_ms")                                    \
   H(kCxLengthMs, "upstream_cx_length_ms")                                      \
   H(kRqPerCx, "upstream_rq_per_cx")                                            \
-  C(kRqCompleted, "upstream_rq_completed")                                     \
-  C(kRq1xx, "upstream_rq_1xx")                                                 \
-  C(kRq2xx, "upstream_rq_2xx")                                                 \
-  C(kRq3xx, "upstream_rq_3xx")                                                 \
-  C(kRq4xx, "upstream_rq_4xx")                                                 \
-  C(kRq5xx, "upstream_rq_5xx")                                                 \
+  R(kRqCompleted, "upstream_rq_completed")                                     \
+  R(kRq1xx, "upstream_rq_1xx")                                                 \
+  R(kRq2xx, "upstream_rq_2xx")                                                 \
+  R(kRq3xx, "upstream_rq_3xx")                                                 \
+  R(kRq4xx, "upstream_rq_4xx")                                                 \
+  R(kRq5xx, "upstream_rq_5xx")                                                 \
   H(kRqTime, "upstream_rq_time")                                               \
   X(kRqCode, "upstream_rq_")
 
 enum class ClusterStat : uint16_t {
 #define REMORA_STAT_ENUM(id, name) id,
-  REMORA_CLUSTER_STATS(REMORA_STAT_ENUM, REMORA_STAT_ENUM, REMORA_STAT_ENUM, REMORA_STAT_ENUM)
+  REMORA_CLUSTER_STATS(REMORA_STAT_ENUM, REMORA_STAT_ENUM, REMORA_STAT_ENUM, REMORA_STAT_ENUM,
+                       REMORA_STAT_ENUM)
 #undef REMORA_STAT_ENUM
 };
 StatSchema ClusterStatSchema();

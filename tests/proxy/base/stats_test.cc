@@ -9,12 +9,11 @@
 namespace remora::proxy {
 namespace {
 
-enum class Stat { kRequests, kActive, kTime, kCode, kRare };
-constexpr StatDef kSchema[] = {{"rq", StatKind::kCounter},
-                               {"active", StatKind::kGauge},
-                               {"time", StatKind::kHistogram},
-                               {"rq_", StatKind::kCodes},
-                               {"rare", StatKind::kRareCounter}};
+enum class Stat { kRequests, kActive, kTime, kCode, kRare, kRareTime };
+constexpr StatDef kSchema[] = {
+    {"rq", StatKind::kCounter},       {"active", StatKind::kGauge},
+    {"time", StatKind::kHistogram},   {"rq_", StatKind::kCodes},
+    {"rare", StatKind::kRareCounter}, {"rare_time", StatKind::kRareHistogram}};
 
 std::map<std::string, uint64_t> Numbers(const StatStore& store) {
   std::map<std::string, uint64_t> out;
@@ -52,6 +51,22 @@ TEST(StatsTest, RareCountersShowOnceCounted) {
   EXPECT_EQ(Numbers(store).count("x.rare"), 0u);
   scope.Add(Stat::kRare);
   EXPECT_EQ(Numbers(store)["x.rare"], 1u);
+}
+
+TEST(StatsTest, RareHistogramsShowOnceRecorded) {
+  StatStore store;
+  StatScope<Stat> scope = store.MainScope<Stat>(store.Register("x.", kSchema));
+  std::vector<std::string> names;
+  StatStore::Visitor visitor;
+  visitor.histogram = [&](const std::string& name, const Histogram::Sum&) {
+    names.push_back(name);
+  };
+  store.Visit(visitor);
+  EXPECT_EQ(names, std::vector<std::string>{"x.time"});
+  scope.Record(Stat::kRareTime, 0);
+  names.clear();
+  store.Visit(visitor);
+  EXPECT_EQ(names, (std::vector<std::string>{"x.time", "x.rare_time"}));
 }
 
 TEST(StatsTest, CodesAreCountersOfTheirOwn) {
