@@ -2,15 +2,9 @@
 
 #include <cstddef>
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#ifdef REMORA_SANITIZED
 #define REMORA_COUNTS_ALLOCATIONS 0
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) || \
-    __has_feature(memory_sanitizer)
-#define REMORA_COUNTS_ALLOCATIONS 0
-#endif
-#endif
-#ifndef REMORA_COUNTS_ALLOCATIONS
+#else
 #define REMORA_COUNTS_ALLOCATIONS 1
 #endif
 
