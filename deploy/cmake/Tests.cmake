@@ -7,7 +7,8 @@ include(GoogleTest)
 
 # remora_room_tests(NAME FOLDER LINK ... [EXCLUDE REGEX])
 # Support code: tests/support/*.cc for the proxy's tests, which may use all
-# rooms, and tests/support/<room>/*.cc for the others', which may not.
+# rooms, and tests/support/<room>/*.cc for the others', which may not; all count
+# allocations.
 function(remora_room_tests name folder)
   cmake_parse_arguments(arg "" "EXCLUDE;SUPPORT" "LINK" ${ARGN})
   remora_sources(found tests/${folder} EXCLUDE "${arg_EXCLUDE}")
@@ -16,6 +17,8 @@ function(remora_room_tests name folder)
     return()
   endif()
   file(GLOB support CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/${arg_SUPPORT}/*.cc")
+  list(APPEND support "${CMAKE_SOURCE_DIR}/tests/support/alloc_counter.cc")
+  list(REMOVE_DUPLICATES support)
   add_executable(${name} ${found} ${support})
   target_compile_options(${name} PRIVATE ${REMORA_WARNINGS})
   target_compile_definitions(${name} PRIVATE

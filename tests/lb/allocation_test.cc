@@ -3,48 +3,12 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <vector>
 
 #include "lb/policy.h"
+#include "tests/support/alloc_counter.h"
 #include "tests/support/lb/hosts.h"
-
-// Sanitizers bring an allocator of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define REMORA_SANITIZERS_ALLOCATE
-#endif
-
-namespace {
-
-std::atomic<int> allocations{0};
-
-[[maybe_unused]] void* CountedAllocation(size_t size, size_t alignment) {
-  ++allocations;
-  void* memory = alignment > alignof(std::max_align_t)
-                     ? std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment)
-                     : std::malloc(size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-#ifndef REMORA_SANITIZERS_ALLOCATE
-[[gnu::noinline]] void* operator new(size_t size) { return CountedAllocation(size, 0); }
-[[gnu::noinline]] void* operator new(size_t size, std::align_val_t alignment) {
-  return CountedAllocation(size, static_cast<size_t>(alignment));
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept {
-  std::free(memory);
-}
-[[gnu::noinline]] void operator delete(void* memory, size_t, std::align_val_t) noexcept {
-  std::free(memory);
-}
-#endif
 
 namespace remora::lb {
 namespace {
@@ -71,15 +35,13 @@ int AllocationsOf(const PolicyConfig& config, const std::vector<TestHost>& hosts
     }
   };
   pick(100);  // warm-up: bounded load grows its scratch space once
-  const int before = allocations.load();
+  const uint64_t before = AllocationCount();
   pick(1000);
-  return allocations.load() - before;
+  return static_cast<int>(AllocationCount() - before);
 }
 
 TEST(Picking, DoesNotAllocate) {
-#ifdef REMORA_SANITIZERS_ALLOCATE
-  GTEST_SKIP() << "counted in builds without sanitizers";
-#endif
+  if (!AllocationsAreCounted()) GTEST_SKIP() << "counted in builds without sanitizers";
   std::vector<TestHost> hosts;
   for (uint32_t i = 0; i < 12; ++i) {
     hosts.push_back({"10.0.0." + std::to_string(i), 1 + i % 3, i % 4 == 0 ? kDegradedEdsHealth : 0u,

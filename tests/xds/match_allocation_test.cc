@@ -2,41 +2,14 @@
 // heap.
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
-
 #include "absl/strings/str_cat.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
 #include "filters/api/headers.h"
+#include "tests/support/alloc_counter.h"
 #include "tests/support/xds/parsing.h"
 #include "xds/listener.h"
 #include "xds/route.h"
-
-// Sanitizers bring an allocator of their own.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define REMORA_SANITIZERS_ALLOCATE
-#endif
-
-namespace {
-
-thread_local bool counting = false;
-thread_local size_t allocations = 0;
-
-[[maybe_unused]] void* CountedAllocation(size_t size) {
-  if (counting) ++allocations;
-  void* memory = std::malloc(size);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-#ifndef REMORA_SANITIZERS_ALLOCATE
-[[gnu::noinline]] void* operator new(size_t size) { return CountedAllocation(size); }
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, size_t) noexcept { std::free(memory); }
-#endif
 
 namespace remora::xds {
 namespace {
@@ -44,11 +17,9 @@ namespace {
 template <typename Fn>
 size_t Allocations(Fn fn) {
   fn();  // warm-up: lazily built state of regexes
-  allocations = 0;
-  counting = true;
+  const uint64_t before = AllocationCount();
   fn();
-  counting = false;
-  return allocations;
+  return AllocationCount() - before;
 }
 
 TEST(MatchAllocation, RoutesAreFoundWithoutTheHeap) {
