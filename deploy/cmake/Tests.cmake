@@ -23,7 +23,8 @@ function(remora_room_tests name folder)
   target_compile_options(${name} PRIVATE ${REMORA_WARNINGS})
   target_compile_definitions(${name} PRIVATE
     REMORA_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
-    REMORA_BINARY_DIR="${CMAKE_BINARY_DIR}")
+    REMORA_BINARY_DIR="${CMAKE_BINARY_DIR}"
+    $<$<BOOL:${REMORA_SANITIZE}>:REMORA_SANITIZED>)
   target_link_libraries(${name} PRIVATE ${arg_LINK} GTest::gmock
     GTest::gtest_main)
   gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST DISCOVERY_TIMEOUT 60

@@ -63,6 +63,6 @@ if(REMORA_SANITIZE)
   endif()
   # With instrumentation the optimiser sees paths that do not exist.
   list(APPEND REMORA_WARNINGS -Wno-maybe-uninitialized)
-  add_compile_options(${sanitizer_flags} -DREMORA_SANITIZED=1)
+  add_compile_options(${sanitizer_flags})
   add_link_options(${sanitizer_flags})
 endif()
