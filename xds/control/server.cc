@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <mutex>
 #include <thread>
 #include <utility>
 
@@ -49,10 +50,10 @@ void Configure(grpc::ServerBuilder* builder) {
 
 }  // namespace
 
-// Something to do on the loop, carried there by an alarm that goes off at once.
+// Something to do on the loop, told it by an alarm that goes off at once.
 struct Server::Letter {
-  grpc::Alarm alarm;
-  Completion open;
+  grpc::Alarm bell;
+  std::function<void()> task;
 };
 
 Server::Server(const ServerOptions& options, const StateDir& state, const CertificateAuthority* ca)
@@ -135,7 +136,6 @@ void Server::Run() {
       std::erase_if(streams_, [gone](const auto& s) { return s.get() == gone; });
     }
     leaving_.clear();
-    opened_.clear();
   }
   closer_.join();
 }
@@ -193,17 +193,23 @@ void Server::TellAll(absl::Time now) {
 }
 
 void Server::Post(std::function<void()> task) {
-  auto* letter = new Letter;
-  letter->open = [this, letter, task = std::move(task)](bool) {
-    opened_.emplace_back(letter);  // goes at the end of the turn
-    task();
-  };
-  absl::MutexLock lock(&door_);
-  if (closed_) {
-    delete letter;
-    return;
+  auto letter = std::make_unique<Letter>();
+  letter->task = std::move(task);
+  std::lock_guard lock(door_);
+  if (closed_) return;
+  letter->bell.Set(queue_.get(), std::chrono::system_clock::now(), &open_next_);
+  posted_.push_back(std::move(letter));
+}
+
+// Every bell rings once, if only because it is taken away; whose bell it was does not matter.
+void Server::OpenNext() {
+  std::unique_ptr<Letter> letter;
+  {
+    std::lock_guard lock(door_);
+    letter = std::move(posted_.front());
+    posted_.pop_front();
   }
-  letter->alarm.Set(queue_.get(), std::chrono::system_clock::now(), &letter->open);
+  letter->task();
 }
 
 void Server::Publish(Services services) {
@@ -228,7 +234,7 @@ void Server::CloseDown() {
   // Shutdown waits for the calls, which need this loop to end.
   closer_ = std::thread([this] {
     server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
-    absl::MutexLock lock(&door_);
+    std::lock_guard lock(door_);
     closed_ = true;
     queue_->Shutdown();
   });

@@ -10,16 +10,15 @@
 #include <grpcpp/generic/async_generic_service.h>
 #include <grpcpp/grpcpp.h>
 
-#include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "xds/control/ca.h"
 #include "xds/control/cache.h"
@@ -70,7 +69,8 @@ class Server {
   absl::Status Open(const std::vector<std::string>& listen);
   // The server's own certificate, in files that gRPC watches.
   absl::Status RenewOwnCertificate(absl::Time now);
-  void Post(std::function<void()> task) ABSL_LOCKS_EXCLUDED(door_);
+  void Post(std::function<void()> task);
+  void OpenNext();
   void CloseDown();
   void Tick(absl::Time now);
   void TellAll(absl::Time now);
@@ -86,7 +86,6 @@ class Server {
   std::unique_ptr<grpc::Server> server_;
   std::vector<std::unique_ptr<Stream>> streams_;
   std::vector<Stream*> leaving_;
-  std::vector<std::unique_ptr<Letter>> opened_;
   std::thread closer_;
   absl::Time wake_at_ = absl::InfiniteFuture();
   absl::Time renew_own_at_ = absl::InfiniteFuture();
@@ -95,8 +94,10 @@ class Server {
   bool accepting_ = false;
   bool stopping_ = false;
 
-  absl::Mutex door_;  // held only while something is posted
-  bool closed_ ABSL_GUARDED_BY(door_) = false;
+  Completion open_next_ = [this](bool) { OpenNext(); };
+  std::mutex door_;  // of what follows; held only while something is posted or taken in
+  std::deque<std::unique_ptr<Letter>> posted_;
+  bool closed_ = false;
 };
 
 }  // namespace remora::control

@@ -5,12 +5,13 @@
 #include <spdlog/sinks/base_sink.h>
 #include <spdlog/spdlog.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <string>
 
-#include "absl/synchronization/mutex.h"
-#include "absl/time/clock.h"
 #include "tests/support/control/temp_dir.h"
 #include "xds/control/state_dir.h"
 
@@ -26,14 +27,17 @@ std::string ServiceAt(int port) {
   return "services:\n  web: {endpoints: ['127.0.0.1:" + std::to_string(port) + "']}\n";
 }
 
+constexpr std::chrono::seconds kPatience(10);
+
 // Remembers what the source said last.
 class Listener {
  public:
   Source::Sink Sink() {
     return [this](Services services) {
-      absl::MutexLock lock(&mutex_);
+      std::lock_guard lock(mutex_);
       services_ = std::move(services);
       ++updates_;
+      changed_.notify_all();
     };
   }
   // Whether the first endpoint of `web` comes to be at this port.
@@ -43,21 +47,22 @@ class Listener {
       return web != services_.services.end() && !web->second.endpoints.empty() &&
              web->second.endpoints[0].address.port == port;
     };
-    absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(absl::Condition(&seen), absl::Seconds(10));
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, seen);
   }
   bool SeesServices(size_t count) {
     auto seen = [this, count] { return services_.services.size() == count; };
-    absl::MutexLock lock(&mutex_);
-    return mutex_.AwaitWithTimeout(absl::Condition(&seen), absl::Seconds(10));
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, kPatience, seen);
   }
   int updates() {
-    absl::MutexLock lock(&mutex_);
+    std::lock_guard lock(mutex_);
     return updates_;
   }
 
  private:
-  absl::Mutex mutex_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
   Services services_;
   int updates_ = 0;
 };
@@ -71,19 +76,21 @@ class LogCapture {
   ~LogCapture() { spdlog::set_default_logger(before_); }
   bool Sees(const std::string& text) {
     auto seen = [this, &text] { return sink_->lines.find(text) != std::string::npos; };
-    absl::MutexLock lock(&sink_->mutex);
-    return sink_->mutex.AwaitWithTimeout(absl::Condition(&seen), absl::Seconds(10));
+    std::unique_lock lock(sink_->mutex);
+    return sink_->changed.wait_for(lock, kPatience, seen);
   }
 
  private:
   struct CapturingSink : spdlog::sinks::base_sink<spdlog::details::null_mutex> {
     void sink_it_(const spdlog::details::log_msg& message) override {
-      absl::MutexLock lock(&mutex);
+      std::lock_guard lock(mutex);
       lines.append(message.payload.data(), message.payload.size());
       lines += '\n';
+      changed.notify_all();
     }
     void flush_() override {}
-    absl::Mutex mutex;
+    std::mutex mutex;
+    std::condition_variable changed;
     std::string lines;
   };
   std::shared_ptr<CapturingSink> sink_;
