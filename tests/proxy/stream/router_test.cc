@@ -477,10 +477,17 @@ TEST_F(RouterTest, PooledExchangesDoNotAllocate) {
     arena.Reset();
   };
   for (int i = 0; i < 20; ++i) exchange();
-  const uint64_t before = AllocationCount();
-  for (int i = 0; i < 20; ++i) exchange();
-  EXPECT_EQ(AllocationCount(), before);
-  EXPECT_EQ(host_.ends, 40);
+  // A histogram takes memory for each decade when its first value comes: a machine that stalls
+  // brings new ones, but no more than there are.
+  int rounds = 0;
+  uint64_t allocated = 1;
+  while (allocated != 0 && ++rounds <= 4) {
+    const uint64_t before = AllocationCount();
+    for (int i = 0; i < 20; ++i) exchange();
+    allocated = AllocationCount() - before;
+  }
+  EXPECT_EQ(allocated, 0u);
+  EXPECT_EQ(host_.ends, 20 + 20 * rounds);
 }
 
 }  // namespace
