@@ -7,19 +7,29 @@ namespace remora {
 
 // Each filter's row for the table in registry.cc, defined in the filter's own file.
 HttpFilterType ApiKeyAuthFilterType();
+HttpFilterType BandwidthLimitFilterType();
 HttpFilterType BasicAuthFilterType();
 HttpFilterType BufferFilterType();
+HttpFilterType CompressorFilterType();
 HttpFilterType CorsFilterType();
 HttpFilterType CsrfFilterType();
+HttpFilterType CustomResponseFilterType();
+HttpFilterType DecompressorFilterType();
 HttpFilterType ExtAuthzFilterType();
 HttpFilterType FaultFilterType();
+HttpFilterType GrpcHttp1BridgeFilterType();
+HttpFilterType GrpcStatsFilterType();
+HttpFilterType GrpcWebFilterType();
 HttpFilterType HeaderMutationFilterType();
 HttpFilterType HeaderToMetadataFilterType();
 HttpFilterType HealthCheckFilterType();
 HttpFilterType JwtAuthnFilterType();
 HttpFilterType LocalRateLimitFilterType();
+HttpFilterType RateLimitFilterType();
 HttpFilterType RbacFilterType();
+HttpFilterType SetFilterStateFilterType();
 HttpFilterType SetMetadataFilterType();
+HttpFilterType StatefulSessionFilterType();
 
 }  // namespace remora
 

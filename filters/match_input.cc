@@ -9,6 +9,7 @@
 #include "envoy/extensions/matching/common_inputs/network/v3/network_inputs.pb.h"
 #include "envoy/extensions/matching/common_inputs/ssl/v3/ssl_inputs.pb.h"
 #include "envoy/type/matcher/v3/http_inputs.pb.h"
+#include "envoy/type/matcher/v3/status_code_input.pb.h"
 #include "xds/core/v3/extension.pb.h"
 
 namespace remora {
@@ -61,7 +62,16 @@ absl::StatusOr<MatchInput> MatchInput::Parse(const ::xds::core::v3::TypedExtensi
     out.name_ = input.query_param();
     return out;
   }
+  if (any.Is<http::HttpResponseHeaderMatchInput>()) {
+    http::HttpResponseHeaderMatchInput input;
+    any.UnpackTo(&input);
+    out.kind_ = Kind::kResponseHeader;
+    out.name_ = absl::AsciiStrToLower(input.header_name());
+    return out;
+  }
   const std::pair<bool, Kind> plain[] = {
+      {any.Is<http::HttpResponseStatusCodeMatchInput>(), Kind::kStatus},
+      {any.Is<http::HttpResponseStatusCodeClassMatchInput>(), Kind::kStatusClass},
       {any.Is<network::DestinationIPInput>(), Kind::kDestinationIp},
       {any.Is<network::DestinationPortInput>(), Kind::kDestinationPort},
       {any.Is<network::SourceIPInput>(), Kind::kSourceIp},
@@ -145,6 +155,15 @@ std::optional<absl::string_view> MatchInput::Get(const MatchSubject& subject,
       return tls == nullptr ? std::nullopt : Joined(tls->peer_dns_sans, scratch);
     case Kind::kSubject:
       return tls == nullptr ? std::nullopt : Present(tls->peer_subject);
+    case Kind::kResponseHeader:
+      return subject.response == nullptr ? std::nullopt : subject.response->GetJoined(name_);
+    case Kind::kStatus:
+    case Kind::kStatusClass: {
+      const int status = subject.response == nullptr ? 0 : subject.response->status();
+      if (status == 0) return std::nullopt;
+      scratch = kind_ == Kind::kStatus ? absl::StrCat(status) : absl::StrCat(status / 100, "xx");
+      return scratch;
+    }
   }
   return std::nullopt;
 }

@@ -19,10 +19,11 @@ namespace remora {
 struct MatchSubject {
   const StreamInfo& info;
   const Headers* headers = nullptr;
+  const Headers* response = nullptr;  // where there is one
 };
 
-// One value of a subject, as the inputs of the matching API name it: a request header, a query
-// parameter, an address or port, a name of the TLS peer.
+// One value of a subject, as the inputs of the matching API name it: a header, a query parameter,
+// a status, an address or port, a name of the TLS peer.
 //
 // Threads: const after Parse, shared.
 class MatchInput {
@@ -50,10 +51,13 @@ class MatchInput {
     kUriSan,
     kDnsSan,
     kSubject,
+    kResponseHeader,
+    kStatus,
+    kStatusClass,
   };
 
   Kind kind_ = Kind::kRequestHeader;
-  std::string name_;  // of the header (lower-case) or the parameter
+  std::string name_;  // of a header (lower-case) or a parameter
 };
 
 }  // namespace remora

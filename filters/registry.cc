@@ -23,11 +23,18 @@ absl::Status Unknown(absl::string_view name, absl::string_view type_url) {
 
 absl::Span<const HttpFilterType> HttpFilterTypes() {
   static const auto* const kTypes = new std::vector<HttpFilterType>{
-      ApiKeyAuthFilterType(),  BasicAuthFilterType(),      BufferFilterType(),
-      CorsFilterType(),        CsrfFilterType(),           ExtAuthzFilterType(),
-      FaultFilterType(),       HeaderMutationFilterType(), HeaderToMetadataFilterType(),
-      HealthCheckFilterType(), JwtAuthnFilterType(),       LocalRateLimitFilterType(),
-      RbacFilterType(),        SetMetadataFilterType(),
+      ApiKeyAuthFilterType(),     BandwidthLimitFilterType(),
+      BasicAuthFilterType(),      BufferFilterType(),
+      CompressorFilterType(),     CorsFilterType(),
+      CsrfFilterType(),           CustomResponseFilterType(),
+      DecompressorFilterType(),   ExtAuthzFilterType(),
+      FaultFilterType(),          GrpcHttp1BridgeFilterType(),
+      GrpcStatsFilterType(),      GrpcWebFilterType(),
+      HeaderMutationFilterType(), HeaderToMetadataFilterType(),
+      HealthCheckFilterType(),    JwtAuthnFilterType(),
+      LocalRateLimitFilterType(), RateLimitFilterType(),
+      RbacFilterType(),           SetFilterStateFilterType(),
+      SetMetadataFilterType(),    StatefulSessionFilterType(),
   };
   return *kTypes;
 }

@@ -29,6 +29,13 @@ class TokenBucket {
     }
   }
 
+  // The first of all calls leaves so many tokens in the bucket; later ones do nothing.
+  void StartWith(uint64_t tokens, int64_t now_ns) {
+    int64_t full = INT64_MIN / 2;
+    empty_at_ns_.compare_exchange_strong(full, now_ns - token_ns_ * static_cast<int64_t>(tokens),
+                                         std::memory_order_relaxed);
+  }
+
   uint64_t Tokens(int64_t now_ns) const {
     const int64_t start =
         std::max(empty_at_ns_.load(std::memory_order_relaxed), now_ns - depth_ns_);

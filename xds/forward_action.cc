@@ -302,7 +302,13 @@ ForwardAction ParseForward(const RouteActionProto& proto, const RouteMatch& matc
   ParseInternalRedirect(proto, &out, context);
   out.high_priority = proto.priority() == envoy::config::core::v3::HIGH;
   if (defaults.validate_clusters) CheckClusters(out, context);
-  if (proto.rate_limits_size() != 0) context.NotHonoured("rate_limits");
+  absl::StatusOr<std::shared_ptr<const RateLimits>> limits = RateLimits::Parse(proto.rate_limits());
+  if (limits.ok()) {
+    out.rate_limits = *std::move(limits);
+  } else {
+    context.ErrorAt("rate_limits", limits.status().message());
+  }
+  out.include_vh_rate_limits = proto.include_vh_rate_limits().value();
   if (proto.has_cors()) context.NotHonoured("cors");
   if (proto.has_early_data_policy()) context.NotHonoured("early_data_policy");
   return out;

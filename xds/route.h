@@ -14,6 +14,7 @@
 #include "absl/time/time.h"
 #include "filters/matchers.h"
 #include "filters/metadata.h"
+#include "filters/rate_limits.h"
 #include "filters/runtime.h"
 #include "lb/criteria.h"
 #include "xds/access_log.h"
@@ -145,6 +146,8 @@ struct ForwardAction {
   std::vector<UpgradeSetting> upgrades;
   std::optional<InternalRedirectPolicy> internal_redirect;
   bool high_priority = false;
+  std::shared_ptr<const RateLimits> rate_limits;  // null: none
+  bool include_vh_rate_limits = false;
 };
 
 struct RedirectAction {
@@ -221,6 +224,7 @@ struct VirtualHost {
   bool include_attempt_count_in_response = false;
   bool include_is_timeout_retry_header = false;
   std::optional<uint64_t> request_buffer_limit;
+  std::shared_ptr<const RateLimits> rate_limits;  // null: none
 
   // The first route that matches, or null. Goes to the exact paths at once where there are many.
   const Route* Match(const RouteQuery& query) const;

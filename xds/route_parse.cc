@@ -116,10 +116,6 @@ void ParseVirtualClusters(const VirtualHostProto& proto, VirtualHost* out, Parse
 }
 
 void RefuseOrWarn(const VirtualHostProto& proto, ParseContext& context) {
-  if (proto.has_matcher()) {
-    context.ErrorAt("matcher", "matcher trees are not supported");
-  }
-  if (proto.rate_limits_size() != 0) context.NotHonoured("rate_limits");
   if (proto.has_cors()) context.NotHonoured("cors");
   if (proto.has_retry_policy_typed_config()) {
     context.NotHonoured("retry_policy_typed_config");
@@ -235,6 +231,12 @@ VirtualHost ParseVirtualHost(const VirtualHostProto& proto, RouteDefaults defaul
   out.include_attempt_count_in_response = proto.include_attempt_count_in_response();
   out.include_is_timeout_retry_header = proto.include_is_timeout_retry_header();
   out.request_buffer_limit = BufferLimit(proto);
+  absl::StatusOr<std::shared_ptr<const RateLimits>> limits = RateLimits::Parse(proto.rate_limits());
+  if (limits.ok()) {
+    out.rate_limits = *std::move(limits);
+  } else {
+    context.ErrorAt("rate_limits", limits.status().message());
+  }
   RefuseOrWarn(proto, context);
   return out;
 }

@@ -45,7 +45,8 @@ remora_room(remora_health SOURCES ${health} LINK remora_lb)
 
 remora_sources(filters filters)
 remora_room(remora_filters SOURCES ${filters} LINK remora_absl remora_protos
-  remora_boringssl PkgConfig::re2 PkgConfig::fmt PkgConfig::spdlog)
+  remora_boringssl PkgConfig::re2 PkgConfig::fmt PkgConfig::spdlog
+  PkgConfig::zlib PkgConfig::brotlienc PkgConfig::brotlidec PkgConfig::zstd)
 
 # The whole API as descriptors, for what is not compiled in.
 remora_sources(descriptors xds/protos)

@@ -45,7 +45,16 @@ struct LocalReply {
 };
 
 class Runtime;
+struct FilterState;
 struct Metadata;
+struct RateLimits;
+
+// What the chosen route and its virtual host say of rate limits; null where they say nothing.
+struct RouteRateLimits {
+  const RateLimits* route = nullptr;
+  const RateLimits* virtual_host = nullptr;
+  bool include_virtual_host = false;  // the route's include_vh_rate_limits
+};
 
 // What a filter counts for the cluster that the request goes to ("cluster.NAME.ext_authz.ok").
 enum class ClusterCount : uint8_t {
@@ -64,6 +73,8 @@ enum class ClusterCount : uint8_t {
 struct FilterStat {
   absl::string_view name;
   bool gauge = false;
+  bool histogram = false;  // FilterContext::Record() counts it
+  bool rare = false;       // a counter that is not shown before it counted something
 };
 
 // What a filter may ask of its stream: each filter of a chain has a context of its own. Valid for
@@ -85,13 +96,24 @@ class FilterContext {
   virtual const Runtime* runtime() const = 0;
   // Adds to one of the numbers that the filter's factory declares.
   virtual void Count(uint32_t stat, int64_t amount = 1) = 0;
-  // As above, below the chosen route's cluster; nothing without one.
+  // Adds a value to a histogram that the filter's factory declares.
+  virtual void Record(uint32_t stat, uint64_t value) = 0;
+  // Counts (and notes a value) under names that only a request tells; full names, without the
+  // prefix of the factory. The first use of a name allocates.
+  virtual void CountNamed(absl::string_view name, int64_t amount) = 0;
+  virtual void RecordNamed(absl::string_view name, uint64_t value) = 0;
+  // "cluster.NAME." of the chosen route's cluster; "" when it is not there.
+  virtual absl::string_view cluster_stat_prefix() const = 0;
+  // As Count(), below the chosen route's cluster; nothing without one.
   virtual void CountForCluster(ClusterCount what) = 0;
   // Counts a reply of the filter's own among the answers of the chosen route's cluster.
   virtual void ChargeCluster(int http_status) = 0;
 
   // What filters note for routes, policies and logs; read as StreamInfo::dynamic_metadata.
   virtual Metadata& dynamic_metadata() = 0;
+
+  // What filters note for others by key; what the connection's filters noted is found behind it.
+  virtual FilterState& filter_state() = 0;
 
   // The per-route configuration of this filter (typed_per_filter_config) as its type's parse_route
   // made it; the most specific level. Null when there is none.
@@ -108,6 +130,13 @@ class FilterContext {
   // Start a call to a cluster; never null. See side_call.h.
   virtual std::unique_ptr<SideCall> CallHttp(const HttpCall& call, HttpCallDone done) = 0;
   virtual std::unique_ptr<SideCall> CallGrpc(const GrpcCall& call, GrpcCallDone done) = 0;
+  // A call of many messages (`call.request` is not sent). `events` outlives the stream.
+  virtual std::unique_ptr<SideStream> OpenGrpc(const GrpcCall& call, SideStreamEvents* events) = 0;
+
+  virtual RouteRateLimits rate_limits() const = 0;
+  // The host ("ip:port") that the router is to use rather than pick one; text in the arena. `strict`:
+  // without it the request is refused.
+  virtual void OverrideHost(absl::string_view address, bool strict) = 0;
 
   // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again
   // moves it.
@@ -124,6 +153,28 @@ class FilterContext {
   virtual void set_request_buffer_limit(uint64_t bytes) = 0;
   // Drops the chosen route, so that it is matched anew with the headers as they are now.
   virtual void ClearRoute() = 0;
+
+  // Hands `body` to the filters behind this one, after headers that it may have held. A filter that
+  // takes pieces out of its body hooks (Body::Swap), answers kBuffer and hands on by itself sees
+  // each piece at once and keeps the pace; resuming ends the message.
+  virtual void InjectRequest(Body& body) = 0;
+  virtual void InjectResponse(Body& body) = 0;
+  // What kBuffer keeps, for a filter that is to change it before it resumes.
+  virtual Body& request_buffer() = 0;
+  virtual Body& response_buffer() = 0;
+  // Gives a message that ends without trailers some, from inside the hook that sees its end or while
+  // that end is held. The filters behind see them.
+  virtual Headers& AddRequestTrailers() = 0;
+  virtual Headers& AddResponseTrailers() = 0;
+  // Trailers that arrived and wait with this filter; null when there are none.
+  virtual Headers* request_trailers() = 0;
+  virtual Headers* response_trailers() = 0;
+  // A filter that keeps bytes to itself stops what sends them, and lets it go on.
+  virtual void HoldRequest(bool hold) = 0;
+  virtual void HoldResponse(bool hold) = 0;
+  // The most that a filter may keep of each direction; 0: no limit.
+  virtual uint64_t request_buffer_limit() const = 0;
+  virtual uint64_t response_buffer_limit() const = 0;
 };
 
 // Acts on one exchange. Lives for one stream on one thread; every hook may change what it is given.

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "absl/strings/string_view.h"
@@ -13,11 +14,16 @@ namespace remora {
 // One loop's; owned by what it is about.
 struct FilterState {
   std::map<std::string, std::string, std::less<>> texts;
+  // What filters of one kind share, by a key of theirs; nobody else knows its type.
+  std::map<std::string, std::shared_ptr<void>, std::less<>> objects;
+  // Of the connection, where this is an exchange's; may be null.
+  const FilterState* parent = nullptr;
 
   // Null when nothing was noted.
   const std::string* Find(absl::string_view key) const {
     const auto found = texts.find(std::string(key));
-    return found == texts.end() ? nullptr : &found->second;
+    if (found != texts.end()) return &found->second;
+    return parent == nullptr ? nullptr : parent->Find(key);
   }
 };
 

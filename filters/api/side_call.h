@@ -65,6 +65,27 @@ struct GrpcAnswer {
 };
 using GrpcCallDone = std::function<void(const GrpcAnswer& answer)>;
 
+// What a gRPC call with many messages each way tells the filter that opened it. Never from inside a
+// call of the stream's.
+class SideStreamEvents {
+ public:
+  virtual void OnSideMessage(absl::string_view message) = 0;
+  // The last call; the status as in GrpcAnswer.
+  virtual void OnSideClosed(int status, absl::string_view message) = 0;
+
+ protected:
+  ~SideStreamEvents() = default;
+};
+
+// The destructor cancels what is still open.
+class SideStream {
+ public:
+  virtual ~SideStream() = default;
+  virtual void Send(absl::string_view message) = 0;
+  // No more messages from here.
+  virtual void CloseSend() = 0;
+};
+
 }  // namespace remora
 
 #endif  // REMORA_FILTERS_API_SIDE_CALL_H_

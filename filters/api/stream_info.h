@@ -65,7 +65,8 @@ struct ConnectionInfo {
   absl::string_view transport_failure_reason;
   absl::string_view termination_details;
   absl::string_view local_close_reason;
-  int64_t handshake_done_ns = 0;  // monotonic; 0 when there was none
+  const FilterState* filter_state = nullptr;  // what network filters noted; null: nothing
+  int64_t handshake_done_ns = 0;              // monotonic; 0 when there was none
 };
 
 // Points in time of one exchange, monotonic nanoseconds of the loop's clock; 0 when not reached.

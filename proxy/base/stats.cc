@@ -121,6 +121,26 @@ StatSlab::~StatSlab() {
   }
 }
 
+StatSlab::Named& StatSlab::NamedCell(absl::string_view name, bool histogram) {
+  const auto found = named_.find(name);
+  if (found != named_.end()) return *found->second;
+  auto made = std::make_unique<Named>();
+  made->name = std::string(name);
+  if (histogram) made->histogram = std::make_unique<Histogram>();
+  made->next = named_head_.load(std::memory_order_relaxed);
+  named_head_.store(made.get(), std::memory_order_release);
+  const absl::string_view key = made->name;
+  return *named_.emplace(key, std::move(made)).first->second;
+}
+
+void StatSlab::AddNamed(absl::string_view name, uint64_t amount) {
+  Bump(NamedCell(name, /*histogram=*/false).value, amount);
+}
+
+void StatSlab::RecordNamed(absl::string_view name, uint64_t value) {
+  NamedCell(name, /*histogram=*/true).histogram->Record(value);
+}
+
 StatCell* StatSlab::Cells(const StatBlock& block) {
   std::atomic<Page*>& slot = pages_[block.index / kPage];
   Page* page = slot.load(std::memory_order_relaxed);
@@ -147,7 +167,8 @@ StatSlab* StatStore::AddSlab() {
   return slabs_.back().get();
 }
 
-const StatBlock* StatStore::Register(absl::string_view prefix, StatSchema schema) {
+const StatBlock* StatStore::Register(absl::string_view prefix, StatSchema schema,
+                                     bool when_touched) {
   // The same prefix may carry several schemas (a cluster's own and a filter's).
   const std::string key = absl::StrCat(prefix, "|", reinterpret_cast<uintptr_t>(schema.data()));
   const auto found = by_prefix_.find(key);
@@ -155,7 +176,8 @@ const StatBlock* StatStore::Register(absl::string_view prefix, StatSchema schema
   std::string clean(prefix);
   std::replace(clean.begin(), clean.end(), ':', '_');
   const auto index = static_cast<uint32_t>(blocks_.size());
-  blocks_.push_back(std::make_unique<StatBlock>(StatBlock{index, std::move(clean), schema}));
+  blocks_.push_back(
+      std::make_unique<StatBlock>(StatBlock{index, std::move(clean), schema, when_touched}));
   by_prefix_.emplace(key, index);
   return blocks_.back().get();
 }
@@ -189,6 +211,8 @@ class StatReader {
         if (!visitor_.counter || Total(arrays, index) == 0) break;
         Counter(absl::StrCat(block.prefix, def.name), Total(arrays, index));
         break;
+      case StatKind::kHidden:
+        break;
       case StatKind::kGauge:
         if (!visitor_.gauge) break;
         visitor_.gauge(absl::StrCat(block.prefix, def.name), Total(arrays, index), !arrays.empty());
@@ -203,18 +227,18 @@ class StatReader {
     }
   }
 
+  // Counters since the last reset.
+  void Counter(const std::string& name, uint64_t total) const {
+    const auto offset = offsets_.find(name);
+    visitor_.counter(name, offset == offsets_.end() ? total : total - offset->second, total > 0);
+  }
+
  private:
   static uint64_t Total(const std::vector<StatCell*>& arrays, size_t index) {
     uint64_t total = 0;
     ForEachCell(arrays, index,
                 [&](StatCell& cell) { total += cell.load(std::memory_order_relaxed); });
     return total;
-  }
-
-  // Counters since the last reset.
-  void Counter(const std::string& name, uint64_t total) const {
-    const auto offset = offsets_.find(name);
-    visitor_.counter(name, offset == offsets_.end() ? total : total - offset->second, total > 0);
   }
 
   void ReadHistogram(const StatBlock& block, size_t index,
@@ -259,7 +283,26 @@ void StatStore::Visit(const Visitor& visitor) const {
           page->entries[block->index % StatSlab::kPage].load(std::memory_order_acquire);
       if (cells != nullptr) arrays.push_back(cells);
     }
+    if (block->when_touched && arrays.empty()) continue;
     for (size_t i = 0; i < block->schema.size(); ++i) reader.Read(*block, i, arrays);
+  }
+  absl::flat_hash_map<std::string, uint64_t> named;
+  absl::flat_hash_map<std::string, Histogram::Sum> named_histograms;
+  for (const auto& slab : slabs_) {
+    const StatSlab::Named* cell = slab->named_head_.load(std::memory_order_acquire);
+    for (; cell != nullptr; cell = cell->next) {
+      if (cell->histogram == nullptr) {
+        named[cell->name] += cell->value.load(std::memory_order_relaxed);
+      } else {
+        cell->histogram->AddTo(named_histograms[cell->name]);
+      }
+    }
+  }
+  if (visitor.counter) {
+    for (const auto& [name, total] : named) reader.Counter(name, total);
+  }
+  if (visitor.histogram) {
+    for (const auto& [name, sum] : named_histograms) visitor.histogram(name, sum);
   }
   if (visitor.text) {
     for (const auto& [name, value] : texts_) visitor.text(name, value);

@@ -27,7 +27,8 @@ enum class StatKind : uint8_t {
   // Not shown before they counted something.
   kRareCounter,
   kRareHistogram,
-  kCodes,  // a family of counters, one per HTTP status: name + "200"; cells appear when counted
+  kHidden,  // never: the schema's user has no use for it
+  kCodes,   // a family of counters, one per HTTP status: name + "200"; cells appear when counted
 };
 
 struct StatDef {
@@ -44,6 +45,7 @@ struct StatBlock {
   uint32_t index;      // into every thread's table of cells
   std::string prefix;  // "cluster.web." (with its dot)
   StatSchema schema;
+  bool when_touched = false;  // not shown before a thread touched it
 };
 
 // Log-linear buckets, 90 a decade, as circllhist's, so that quantiles agree with Envoy's.
@@ -82,8 +84,23 @@ class StatSlab {
   // This thread's cells of `block`; stable for the life of the slab. Allocates at first use.
   StatCell* Cells(const StatBlock& block);
 
+  // Numbers whose names only traffic tells (a gRPC method's). The first use of a name takes memory.
+  void AddNamed(absl::string_view name, uint64_t amount);
+  void RecordNamed(absl::string_view name, uint64_t value);
+
  private:
   friend class StatStore;
+  // A list that only grows, at its head: readers of other threads need no more than that.
+  struct Named {
+    std::string name;
+    StatCell value{0};
+    std::unique_ptr<Histogram> histogram;  // null: a counter
+    const Named* next = nullptr;
+  };
+  Named& NamedCell(absl::string_view name, bool histogram);
+
+  absl::flat_hash_map<absl::string_view, std::unique_ptr<Named>> named_;  // the writer's
+  std::atomic<const Named*> named_head_{nullptr};
   struct Entry {
     StatCell* cells = nullptr;
     StatSchema schema;
@@ -144,7 +161,7 @@ class StatStore {
   ~StatStore();
 
   // The schema must be static. Entities that vary share prefix and schema.
-  const StatBlock* Register(absl::string_view prefix, StatSchema schema);
+  const StatBlock* Register(absl::string_view prefix, StatSchema schema, bool when_touched = false);
   // A slab for one more thread; lives as long as the store. The first is main's.
   StatSlab* AddSlab();
   StatSlab* main_slab() { return slabs_.front().get(); }

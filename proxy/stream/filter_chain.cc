@@ -72,12 +72,11 @@ void FilterChain::StartReply() {
   for (size_t i = 0; i < count_; ++i) {
     for (const Direction direction : {kRequest, kResponse}) {
       Half& half = slots_[i]->half(direction);
-      if (!half.reading_paused) {
-        half = Half();
-        continue;
-      }
+      const int pauses = (half.reading_paused ? 1 : 0) + (half.held_back ? 1 : 0);
       half = Half();
-      direction == kRequest ? host_->ResumeRequest() : host_->ResumeResponse();
+      for (int pause = 0; pause < pauses; ++pause) {
+        direction == kRequest ? host_->ResumeRequest() : host_->ResumeResponse();
+      }
     }
   }
 }
@@ -145,6 +144,12 @@ bool FilterChain::HookBody(Direction direction, size_t index, Body& body, bool e
 void FilterChain::PassBody(Direction direction, size_t index, Body& body, bool end) {
   for (; InRange(index); index = Next(direction, index)) {
     if (!HookBody(direction, index, body, end)) return;
+    Half& half = slots_[index]->half(direction);
+    if (!end || !half.trailers_added) continue;
+    const uint32_t before = mark(direction);
+    if (!body.empty()) PassBody(direction, Next(direction, index), body, false);
+    if (mark(direction) == before) PassTrailers(direction, Next(direction, index), half.trailers);
+    return;
   }
   direction == kRequest ? host_->OnChainRequestBody(body, end)
                         : host_->OnChainResponseBody(body, end);
@@ -204,13 +209,44 @@ void FilterChain::Resume(Direction direction, size_t index) {
   }
 }
 
+void FilterChain::Inject(Direction direction, size_t index, Body& body) {
+  if (stopped_) return;
+  Half& half = slots_[index]->half(direction);
+  const uint32_t before = mark(direction);
+  if (std::exchange(half.headers_held, false)) {
+    PassHeaders(direction, Next(direction, index), half.headers, false);
+    if (mark(direction) != before) return;
+  }
+  if (!body.empty()) PassBody(direction, Next(direction, index), body, false);
+}
+
+Headers& FilterChain::AddTrailers(Direction direction, size_t index) {
+  Half& half = slots_[index]->half(direction);
+  if (half.trailers == nullptr) {
+    half.trailers = host_->arena().New<Headers>(&host_->arena());
+    half.trailers_seen = half.trailers_added = true;
+  }
+  return *half.trailers;
+}
+
+void FilterChain::HoldBack(Direction direction, size_t index, bool hold) {
+  Half& half = slots_[index]->half(direction);
+  if (stopped_ || half.held_back == hold) return;
+  half.held_back = hold;
+  if (direction == kRequest) {
+    hold ? host_->PauseRequest() : host_->ResumeRequest();
+  } else {
+    hold ? host_->PauseResponse() : host_->ResumeResponse();
+  }
+}
+
 // Hands on what the slot holds, then lets its filter see what waited.
 void FilterChain::Release(Direction direction, size_t index) {
   Half& half = slots_[index]->half(direction);
   const uint32_t before = mark(direction);
   half.held = Held::kNone;
   const bool paused = std::exchange(half.reading_paused, false);
-  const bool end_seen = std::exchange(half.end_seen, false);
+  const bool end_seen = std::exchange(half.end_seen, false) && !half.trailers_added;
   bool ended = false;
   if (std::exchange(half.headers_held, false)) {
     ended = end_seen && half.seen.empty() && half.trailers == nullptr;

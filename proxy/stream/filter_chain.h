@@ -25,6 +25,8 @@ class FilterChainHost {
   virtual uint64_t random() = 0;
   virtual WorkerView& view() = 0;
   virtual Metadata& dynamic_metadata() = 0;
+  virtual FilterState& filter_state() = 0;
+  virtual void OverrideHost(absl::string_view address, bool strict) = 0;
   virtual const Runtime* runtime() = 0;
   virtual StatSlab& stat_slab() = 0;
   virtual bool server_failing() = 0;
@@ -113,6 +115,8 @@ class FilterChain {
     bool end_seen = false;     // the part that ends the message was given to the hook
     bool end_waiting = false;  // ... waits in `waiting`
     bool trailers_seen = false;
+    bool trailers_added = false;  // by this filter
+    bool held_back = false;       // HoldRequest(), HoldResponse()
     Headers* headers = nullptr;
     Headers* trailers = nullptr;
     Body seen;     // given to the hook, not passed on
@@ -133,6 +137,9 @@ class FilterChain {
   void PauseWhenFull(Direction direction, Half& half);
   void Release(Direction direction, size_t index);
   void Resume(Direction direction, size_t index);
+  void Inject(Direction direction, size_t index, Body& body);
+  Headers& AddTrailers(Direction direction, size_t index);
+  void HoldBack(Direction direction, size_t index, bool hold);
   // Tells the host when what is kept is too much.
   void CheckLimit(Direction direction, const Half& half);
   uint32_t& mark(Direction direction) { return marks_[direction]; }

@@ -56,6 +56,40 @@ void FilterChain::Slot::Count(uint32_t stat, int64_t amount) {
       .Add(stat, static_cast<uint64_t>(amount));
 }
 
+void FilterChain::Slot::Record(uint32_t stat, uint64_t value) {
+  if (configured_.stats == nullptr) return;
+  StatScope<uint32_t>(host().stat_slab().Cells(*configured_.stats)).Record(stat, value);
+}
+
+void FilterChain::Slot::CountNamed(absl::string_view name, int64_t amount) {
+  host().stat_slab().AddNamed(name, static_cast<uint64_t>(amount));
+}
+
+void FilterChain::Slot::RecordNamed(absl::string_view name, uint64_t value) {
+  host().stat_slab().RecordNamed(name, value);
+}
+
+absl::string_view FilterChain::Slot::cluster_stat_prefix() const {
+  const ClusterView* cluster = host().view().FindCluster(cluster_name());
+  if (cluster == nullptr) return {};
+  return cluster->cluster().shared->stats->prefix;
+}
+
+RouteRateLimits FilterChain::Slot::rate_limits() const {
+  const FilterChainHost::Levels levels = host().route_levels();
+  RouteRateLimits out;
+  if (levels.virtual_host != nullptr) out.virtual_host = levels.virtual_host->rate_limits.get();
+  if (levels.route == nullptr || levels.route->forward() == nullptr) return out;
+  out.route = levels.route->forward()->rate_limits.get();
+  out.include_virtual_host = levels.route->forward()->include_vh_rate_limits;
+  return out;
+}
+
+std::unique_ptr<SideStream> FilterChain::Slot::OpenGrpc(const GrpcCall& call,
+                                                        SideStreamEvents* events) {
+  return OpenGrpcSideStream(host().view(), call, events);
+}
+
 void FilterChain::Slot::CountForCluster(ClusterCount what) {
   const ClusterView* cluster = host().view().FindCluster(cluster_name());
   if (cluster == nullptr) return;

@@ -33,9 +33,14 @@ class FilterChain::Slot final : public FilterContext {
   Headers* response_headers() override { return host().response_headers(); }
   const Runtime* runtime() const override { return host().runtime(); }
   void Count(uint32_t stat, int64_t amount) override;
+  void Record(uint32_t stat, uint64_t value) override;
+  void CountNamed(absl::string_view name, int64_t amount) override;
+  void RecordNamed(absl::string_view name, uint64_t value) override;
+  absl::string_view cluster_stat_prefix() const override;
   void CountForCluster(ClusterCount what) override;
   void ChargeCluster(int http_status) override;
   Metadata& dynamic_metadata() override { return host().dynamic_metadata(); }
+  FilterState& filter_state() override { return host().filter_state(); }
   const void* route_config() const override;
   size_t route_configs(const void** out, size_t most) const override;
   absl::string_view cluster_name() const override;
@@ -43,6 +48,11 @@ class FilterChain::Slot final : public FilterContext {
   bool server_failing() const override { return host().server_failing(); }
   std::unique_ptr<SideCall> CallHttp(const HttpCall& call, HttpCallDone done) override;
   std::unique_ptr<SideCall> CallGrpc(const GrpcCall& call, GrpcCallDone done) override;
+  std::unique_ptr<SideStream> OpenGrpc(const GrpcCall& call, SideStreamEvents* events) override;
+  RouteRateLimits rate_limits() const override;
+  void OverrideHost(absl::string_view address, bool strict) override {
+    host().OverrideHost(address, strict);
+  }
   void StartTimer(int64_t delay_ns) override;
   void StopTimer() override;
   void Reply(const LocalReply& reply) override;
@@ -50,6 +60,18 @@ class FilterChain::Slot final : public FilterContext {
   void ResumeResponse() override { chain_->Resume(kResponse, index_); }
   void set_request_buffer_limit(uint64_t bytes) override { chain_->request_limit_ = bytes; }
   void ClearRoute() override { host().ClearRoute(); }
+  void InjectRequest(Body& body) override { chain_->Inject(kRequest, index_, body); }
+  void InjectResponse(Body& body) override { chain_->Inject(kResponse, index_, body); }
+  Body& request_buffer() override { return halves_[kRequest].seen; }
+  Body& response_buffer() override { return halves_[kResponse].seen; }
+  Headers& AddRequestTrailers() override { return chain_->AddTrailers(kRequest, index_); }
+  Headers& AddResponseTrailers() override { return chain_->AddTrailers(kResponse, index_); }
+  Headers* request_trailers() override { return halves_[kRequest].trailers; }
+  Headers* response_trailers() override { return halves_[kResponse].trailers; }
+  void HoldRequest(bool hold) override { chain_->HoldBack(kRequest, index_, hold); }
+  void HoldResponse(bool hold) override { chain_->HoldBack(kResponse, index_, hold); }
+  uint64_t request_buffer_limit() const override { return host().request_buffer_limit(); }
+  uint64_t response_buffer_limit() const override { return host().response_buffer_limit(); }
 
  private:
   FilterChainHost& host() const { return *chain_->host_; }

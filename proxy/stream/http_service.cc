@@ -30,14 +30,20 @@ StatSchema SchemaOf(absl::Span<const FilterStat> stats) {
   };
   static auto* const schemas = new std::map<std::string, std::unique_ptr<Kept>>();
   std::string key;
-  for (const FilterStat& stat : stats) absl::StrAppend(&key, stat.name, stat.gauge ? "|" : ",");
+  const auto kind_of = [](const FilterStat& stat) {
+    if (stat.histogram) return StatKind::kHistogram;
+    if (stat.rare) return StatKind::kRareCounter;
+    return stat.gauge ? StatKind::kGauge : StatKind::kCounter;
+  };
+  for (const FilterStat& stat : stats) {
+    absl::StrAppend(&key, stat.name, "|", static_cast<int>(kind_of(stat)), ",");
+  }
   std::unique_ptr<Kept>& kept = (*schemas)[key];
   if (kept == nullptr) {
     kept = std::make_unique<Kept>();
     for (const FilterStat& stat : stats) kept->names.emplace_back(stat.name);
     for (size_t i = 0; i < stats.size(); ++i) {
-      kept->defs.push_back(
-          {kept->names[i], stats[i].gauge ? StatKind::kGauge : StatKind::kCounter});
+      kept->defs.push_back({kept->names[i], kind_of(stats[i])});
     }
   }
   return kept->defs;

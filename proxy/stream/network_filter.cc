@@ -49,6 +49,7 @@ void NetworkChain::OnConnectionClosed() {
 void NetworkChain::SetState(absl::string_view key, std::string text) {
   state_.texts[std::string(key)] = std::move(text);
   info_->filter_state = &state_;
+  connection_->info().filter_state = &state_;
 }
 
 void NetworkChain::SetMetadata(absl::string_view space, absl::string_view key,

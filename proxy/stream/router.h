@@ -24,6 +24,12 @@ namespace remora::proxy {
 class RandomSource;
 class WorkerView;
 
+// A host that a filter named for a request.
+struct HostOverride {
+  absl::string_view address;  // "ip:port"; empty: none
+  bool strict = false;        // no other will do
+};
+
 // What the router needs of the exchange it serves (implemented by Stream). Everything is valid
 // until Router::Cancel() or the last response event.
 class RouterHost {
@@ -49,6 +55,7 @@ class RouterHost {
   // This machine's address, as it stands in x-forwarded-for of requests that the proxy itself makes
   // (mirrors); null: none is added.
   virtual const Address* own_address() { return nullptr; }
+  virtual HostOverride host_override() { return {}; }
   // True when the client is trusted to steer by x-envoy-* request headers.
   virtual bool internal_request() = 0;
   // The connection manager's idle timeout of this stream was replaced by the route's (0: none).

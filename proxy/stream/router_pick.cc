@@ -61,6 +61,9 @@ Picked Exchange::PickHost() {
     }
   }
   PickWish wish;
+  const HostOverride named = host_->host_override();
+  wish.override_host = named.address;
+  wish.override_strict = named.strict;
   std::optional<lb::SocketAddress> destination;
   if (config.type == xds::Cluster::Type::kOriginalDst) {
     destination = Destination();

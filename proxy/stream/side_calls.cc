@@ -208,6 +208,36 @@ class GrpcHandle final : public SideCall {
   std::unique_ptr<GrpcUnaryCall> call_;
 };
 
+GrpcCallOptions OptionsOf(const GrpcCall& call) {
+  GrpcCallOptions options;
+  options.method = std::string(call.method);
+  options.authority = std::string(call.authority);
+  options.metadata = call.metadata;
+  options.metadata.emplace_back("x-envoy-internal", "true");
+  options.timeout_ms = call.timeout_ms;
+  return options;
+}
+
+class GrpcSide final : public SideStream, private GrpcStreamEvents {
+ public:
+  GrpcSide(WorkerView& view, const GrpcCall& call, SideStreamEvents* events)
+      : events_(events), stream_(OpenGrpcStream(view, call.cluster, OptionsOf(call), this)) {}
+
+  void Send(absl::string_view message) override { stream_->Send(message); }
+  void CloseSend() override { stream_->CloseSend(); }
+
+ private:
+  void OnGrpcMessage(Body& message) override {
+    events_->OnSideMessage(message.Linearize(message.size()));
+  }
+  void OnGrpcClosed(const GrpcStatus& status, const Headers* /*trailers*/) override {
+    events_->OnSideClosed(status.code, status.message);
+  }
+
+  SideStreamEvents* events_;
+  std::unique_ptr<GrpcStream> stream_;
+};
+
 }  // namespace
 
 std::unique_ptr<SideCall> StartHttpCall(WorkerView& view, const HttpCall& call, HttpCallDone done) {
@@ -218,17 +248,16 @@ std::unique_ptr<SideCall> StartHttpCall(WorkerView& view, const HttpCall& call, 
 
 std::unique_ptr<SideCall> StartGrpcSideCall(WorkerView& view, const GrpcCall& call,
                                             GrpcCallDone done) {
-  GrpcCallOptions options;
-  options.method = std::string(call.method);
-  options.authority = std::string(call.authority);
-  options.metadata = call.metadata;
-  options.metadata.emplace_back("x-envoy-internal", "true");
-  options.timeout_ms = call.timeout_ms;
   return std::make_unique<GrpcHandle>(
-      StartGrpcCall(view, call.cluster, options, call.request,
+      StartGrpcCall(view, call.cluster, OptionsOf(call), call.request,
                     [done = std::move(done)](const GrpcStatus& status, Body& response) {
                       done({status.code, status.message, response.Linearize(response.size())});
                     }));
+}
+
+std::unique_ptr<SideStream> OpenGrpcSideStream(WorkerView& view, const GrpcCall& call,
+                                               SideStreamEvents* events) {
+  return std::make_unique<GrpcSide>(view, call, events);
 }
 
 }  // namespace remora::proxy

@@ -14,6 +14,8 @@ class WorkerView;
 std::unique_ptr<SideCall> StartHttpCall(WorkerView& view, const HttpCall& call, HttpCallDone done);
 std::unique_ptr<SideCall> StartGrpcSideCall(WorkerView& view, const GrpcCall& call,
                                             GrpcCallDone done);
+std::unique_ptr<SideStream> OpenGrpcSideStream(WorkerView& view, const GrpcCall& call,
+                                               SideStreamEvents* events);
 
 }  // namespace remora::proxy
 

@@ -46,6 +46,7 @@ void Stream::Begin(HttpConnection* connection, CodecStream* codec_stream) {
   Loop& loop = worker_->loop();
   info_.downstream = &connection->connection().info();
   info_.remote = info_.downstream->remote;
+  info_.filter_state = info_.downstream->filter_state;
   info_.timing.start_ns = loop.now_ns();
   info_.timing.start_system_ns = loop.system_now_ns();
   info_.protocol = connection->codec().protocol();
@@ -79,6 +80,8 @@ void Stream::Clear() {
   codec_stream_ = nullptr;
   info_ = StreamInfo();
   if (!dynamic_metadata_.empty()) dynamic_metadata_ = Metadata();
+  filter_state_.reset();
+  host_override_ = HostOverride();
   levels_ = Levels();
   vcluster_stats_ = route_stats_ = nullptr;
   request_headers_ = response_headers_ = nullptr;
@@ -94,6 +97,13 @@ void Stream::Clear() {
 Loop& Stream::loop() { return worker_->loop(); }
 WorkerView& Stream::view() { return worker_->view(); }
 uint64_t Stream::random() { return worker_->random(); }
+FilterState& Stream::filter_state() {
+  if (!filter_state_) {
+    filter_state_.emplace().parent = info_.filter_state;
+    info_.filter_state = &*filter_state_;
+  }
+  return *filter_state_;
+}
 const Runtime* Stream::runtime() { return worker_->runtime(); }
 StatSlab& Stream::stat_slab() { return worker_->stats(); }
 bool Stream::server_failing() { return worker_->server_failing(); }

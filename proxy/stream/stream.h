@@ -8,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "filters/api/arena.h"
 #include "filters/api/filter.h"
+#include "filters/api/filter_state.h"
 #include "filters/api/headers.h"
 #include "filters/api/stream_info.h"
 #include "filters/metadata.h"
@@ -84,6 +85,11 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
 
   // FilterChainHost
   Metadata& dynamic_metadata() override { return dynamic_metadata_; }
+  FilterState& filter_state() override;
+  void OverrideHost(absl::string_view address, bool strict) override {
+    host_override_ = {address, strict};
+  }
+  HostOverride host_override() override { return host_override_; }
   const Runtime* runtime() override;
   StatSlab& stat_slab() override;
   bool server_failing() override;
@@ -172,6 +178,8 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   Arena arena_;
   StreamInfo info_;
   Metadata dynamic_metadata_;
+  std::optional<FilterState> filter_state_;
+  HostOverride host_override_;
   SnapshotPin pin_;
   FilterChain chain_;
   std::unique_ptr<Router> router_;

@@ -29,6 +29,8 @@ void Stream::Reply(const LocalReply& reply, bool route_mutations) {
   }
   // A malformed or refused message leaves an HTTP/1 connection in doubt.
   if (reply.status == 400 && !connection_->is_http2()) close_requested_ = true;
+  // In place of a response that is on its way, the reply passes the filters by.
+  const bool direct = response_headers_ != nullptr;
   chain_.StartReply();
   const bool forwards = levels_.route != nullptr && levels_.route->forward() != nullptr;
   LocalReplyContext context{
@@ -40,11 +42,13 @@ void Stream::Reply(const LocalReply& reply, bool route_mutations) {
   router_->Cancel();
   routed_ = false;
   response_headers_ = prepared.headers;
-  chain_.ResponseHeaders(prepared.headers, prepared.body.empty());
-  if (ended_ || prepared.body.empty()) return;
+  const bool end = prepared.body.empty();
+  direct ? OnChainResponseHeaders(prepared.headers, end)
+         : chain_.ResponseHeaders(prepared.headers, end);
+  if (ended_ || end) return;
   Body body;
   body.Append(prepared.body);
-  chain_.ResponseBody(body, /*end=*/true);
+  direct ? OnChainResponseBody(body, /*end=*/true) : chain_.ResponseBody(body, /*end=*/true);
 }
 
 void Stream::OnRouterReply(const LocalReply& reply) {
@@ -168,7 +172,13 @@ void Stream::OnChainResponseTrailers(Headers* trailers) {
   info_.response_trailers = trailers;
   info_.response_trailers_bytes = trailers->byte_size();
   response_ = Progress::kComplete;
-  codec_stream_->SendTrailers(*trailers);
+  if (trailers->size() == 0) {
+    // A filter took them all.
+    Body nothing;
+    codec_stream_->SendBody(nothing, /*end=*/true);
+  } else {
+    codec_stream_->SendTrailers(*trailers);
+  }
   if (!ended_) ResponseCompleted();
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "filters/api/filter_state.h"
 #include "filters/metadata.h"
 #include "gtest/gtest.h"
 
@@ -92,6 +93,8 @@ class FilterChainTest : public testing::Test, public FilterChainHost {
   uint64_t random() override { return 1; }
   WorkerView& view() override { std::abort(); }  // none of these filters makes calls
   Metadata& dynamic_metadata() override { return metadata_; }
+  FilterState& filter_state() override { return state_; }
+  void OverrideHost(absl::string_view, bool) override {}
   const Runtime* runtime() override { return nullptr; }
   StatSlab& stat_slab() override { return slab_; }
   bool server_failing() override { return false; }
@@ -134,6 +137,7 @@ class FilterChainTest : public testing::Test, public FilterChainHost {
   StreamInfo info_;
   StatSlab slab_;
   Metadata metadata_;
+  FilterState state_;
   Headers headers_{&arena_};
   Levels levels_;
   std::vector<std::shared_ptr<Script>> scripts_;
@@ -267,6 +271,56 @@ TEST_F(FilterChainTest, TimersFireOnceAndNotAfterTheEnd) {
   chain_.Stop();
   EXPECT_EQ(Journal(), "a(end) b(end) ");
   EXPECT_EQ(loop_.timers().armed(), 0u);
+}
+
+// A filter that takes the pieces and hands on by itself.
+TEST_F(FilterChainTest, WhatAFilterInjectsGoesToTheNextOnes) {
+  chain_.Build(configured_);
+  a().answers = {Verdict::kBuffer, Verdict::kBuffer};
+  chain_.RequestHeaders(&headers_, false);
+  Send("", true);
+  Journal();
+  Body nothing;
+  a().context->InjectRequest(nothing);
+  EXPECT_EQ(Journal(), "bH >H ") << "headers that it held go first, and an empty piece is none";
+  Body piece;
+  piece.Append("in");
+  a().context->InjectRequest(piece);
+  EXPECT_EQ(Journal(), "bin >in ");
+  a().context->ResumeRequest();
+  EXPECT_EQ(Journal(), "b! >! ");
+}
+
+TEST_F(FilterChainTest, AFilterGivesAMessageTrailers) {
+  chain_.Build(configured_);
+  chain_.RequestHeaders(&headers_, false);
+  Journal();
+  a().in_hook = [](FilterContext* context) { context->AddRequestTrailers().Add("x", "y"); };
+  Send("body", true);
+  EXPECT_EQ(Journal(), "abody! bbody bT >body >T ") << "the end has become trailers";
+}
+
+TEST_F(FilterChainTest, TrailersAddedToAHeldMessageComeWithItsRelease) {
+  chain_.Build(configured_);
+  chain_.RequestHeaders(&headers_, false);
+  Journal();
+  a().answers = {Verdict::kBuffer};
+  Send("body", true);
+  a().context->AddRequestTrailers().Add("x", "y");
+  Journal();
+  a().context->ResumeRequest();
+  EXPECT_EQ(Journal(), "bbody >body bT >T ");
+}
+
+TEST_F(FilterChainTest, AFilterThatHoldsTheSenderBackLetsGoWithTheReply) {
+  chain_.Build(configured_);
+  chain_.RequestHeaders(&headers_, false);
+  a().context->HoldRequest(true);
+  a().context->HoldRequest(true);
+  EXPECT_EQ(paused_, 1);
+  LocalReply reply;
+  a().context->Reply(reply);
+  EXPECT_EQ(paused_, 0);
 }
 
 }  // namespace

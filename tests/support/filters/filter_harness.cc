@@ -17,7 +17,26 @@ class Pending final : public SideCall {
   FilterHarness* harness_;
 };
 
+class OpenStream final : public SideStream {
+ public:
+  explicit OpenStream(FilterHarness* harness) : harness_(harness) {}
+  ~OpenStream() override { harness_->stream_events = nullptr; }
+  void Send(absl::string_view message) override { harness_->stream_sent.emplace_back(message); }
+  void CloseSend() override { harness_->stream_closed = true; }
+
+ private:
+  FilterHarness* harness_;
+};
+
 }  // namespace
+
+std::unique_ptr<SideStream> FilterHarness::OpenGrpc(const GrpcCall& call,
+                                                    SideStreamEvents* events) {
+  call_cluster = std::string(call.cluster);
+  call_method = std::string(call.method);
+  stream_events = events;
+  return std::make_unique<OpenStream>(this);
+}
 
 std::unique_ptr<SideCall> FilterHarness::CallHttp(const HttpCall& call, HttpCallDone done) {
   call_headers = call.headers->CopyTo(&arena_);
