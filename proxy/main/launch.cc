@@ -1,9 +1,5 @@
 #include "proxy/main/launch.h"
 
-#include <errno.h>
-#include <string.h>
-#include <unistd.h>
-
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -12,25 +8,15 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "proxy/base/log.h"
+#include "proxy/main/commands/commands.h"
 #include "proxy/main/options.h"
 #include "proxy/main/server.h"
 #include "xds/bootstrap.h"
 
 namespace remora::proxy {
 namespace {
-
-// `remora control …` is an executable of its own beside this one.
-int RunControl(char** argv) {
-  std::string path(4096, '\0');
-  const ssize_t size = readlink("/proc/self/exe", path.data(), path.size());
-  path.resize(size > 0 ? static_cast<size_t>(size) : 0);
-  path += "-control";
-  argv[1] = path.data();
-  execv(path.c_str(), argv + 1);
-  std::fprintf(stderr, "error: cannot run %s: %s\n", path.c_str(), strerror(errno));
-  return 1;
-}
 
 std::string ConfigName(const Options& options) {
   return options.config_path.empty() ? std::string("--config-yaml") : options.config_path;
@@ -95,7 +81,9 @@ int Serve(Options options) {
 }  // namespace
 
 int Launch(int argc, char** argv) {
-  if (argc > 1 && std::string(argv[1]) == "control") return RunControl(argv);
+  if (const Command command = argc > 1 ? FindCommand(argv[1]) : nullptr) {
+    return command(absl::MakeConstSpan(argv + 2, static_cast<size_t>(argc - 2)));
+  }
   std::variant<Options, EarlyExit> parsed = ParseOptions(argc, argv);
   if (const auto* exit = std::get_if<EarlyExit>(&parsed)) {
     std::fputs(exit->text.c_str(), exit->to_stderr ? stderr : stdout);

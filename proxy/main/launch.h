@@ -3,7 +3,7 @@
 
 namespace remora::proxy {
 
-// The whole program: returns the exit code. Subcommands (`remora control …`) replace the process.
+// The whole program: returns the exit code. `remora NAME …` runs a command of commands/ instead.
 int Launch(int argc, char** argv);
 
 }  // namespace remora::proxy
