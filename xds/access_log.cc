@@ -6,7 +6,9 @@
 #include "envoy/config/core/v3/substitution_format_string.pb.h"
 #include "envoy/data/accesslog/v3/accesslog.pb.h"
 #include "envoy/extensions/access_loggers/file/v3/file.pb.h"
+#include "envoy/extensions/access_loggers/grpc/v3/als.pb.h"
 #include "envoy/extensions/access_loggers/stream/v3/stream.pb.h"
+#include "xds/config_source.h"
 #include "xds/file.h"
 #include "xds/formatting.h"
 #include "xds/secret.h"
@@ -169,6 +171,17 @@ void ParseStream(AccessLog::Sink sink, AccessLog* out, ParseContext& context) {
   }
 }
 
+// Whoever makes the logger reads it; here is said what cannot be.
+void CheckGrpc(const loggers::grpc::v3::CommonGrpcAccessLogConfig& proto, ParseContext& context) {
+  ParseContext::Scope scope(context, "common_config");
+  {
+    ParseContext::Scope inner(context, "grpc_service");
+    ParseGrpcService(proto.grpc_service(), context);
+  }
+  if (proto.has_grpc_stream_retry_policy()) context.NotHonoured("grpc_stream_retry_policy");
+  if (proto.custom_tags_size() != 0) context.NotHonoured("custom_tags");
+}
+
 void ParseSink(AccessLog* out, ParseContext& context) {
   const absl::string_view type = out->extension.type_name();
   if (type == "envoy.extensions.access_loggers.file.v3.FileAccessLog") {
@@ -183,15 +196,15 @@ void ParseSink(AccessLog* out, ParseContext& context) {
     ParseStream<loggers::stream::v3::StdoutAccessLog>(AccessLog::Sink::kStdout, out, context);
   } else if (type == "envoy.extensions.access_loggers.stream.v3.StderrAccessLog") {
     ParseStream<loggers::stream::v3::StderrAccessLog>(AccessLog::Sink::kStderr, out, context);
+  } else if (type == "envoy.extensions.access_loggers.grpc.v3.HttpGrpcAccessLogConfig") {
+    loggers::grpc::v3::HttpGrpcAccessLogConfig proto;
+    if (DecodeInto(out->extension, &proto, context)) CheckGrpc(proto.common_config(), context);
+  } else if (type == "envoy.extensions.access_loggers.grpc.v3.TcpGrpcAccessLogConfig") {
+    loggers::grpc::v3::TcpGrpcAccessLogConfig proto;
+    if (DecodeInto(out->extension, &proto, context)) CheckGrpc(proto.common_config(), context);
   } else if (type ==
-                 "envoy.extensions.access_loggers.grpc.v3."
-                 "HttpGrpcAccessLogConfig" ||
-             type ==
-                 "envoy.extensions.access_loggers.grpc.v3."
-                 "TcpGrpcAccessLogConfig" ||
-             type ==
-                 "envoy.extensions.access_loggers.open_telemetry.v3."
-                 "OpenTelemetryAccessLogConfig") {
+             "envoy.extensions.access_loggers.open_telemetry.v3."
+             "OpenTelemetryAccessLogConfig") {
     out->sink = AccessLog::Sink::kOther;
     context.Warn(absl::StrCat(type, " is known but not honoured yet"));
   } else {

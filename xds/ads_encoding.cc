@@ -1,6 +1,7 @@
 #include "xds/ads_encoding.h"
 
 #include "envoy/service/discovery/v3/discovery.pb.h"
+#include "xds/durations.h"
 
 namespace remora::xds {
 namespace {
@@ -44,6 +45,7 @@ WireResource FromEnvelope(const discovery::Resource& envelope) {
   resource.name = envelope.name();
   resource.version = envelope.version();
   resource.heartbeat = !envelope.has_resource();
+  if (envelope.has_ttl()) resource.ttl = FromProto(envelope.ttl());
   resource.type_url = envelope.resource().type_url();
   resource.bytes = envelope.resource().value();
   return resource;

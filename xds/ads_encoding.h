@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 
 namespace remora::xds {
 
@@ -42,6 +43,7 @@ struct WireResource {
   std::string type_url;
   std::string bytes;
   bool heartbeat = false;  // no body: the version held is confirmed
+  absl::Duration ttl;      // when it is gone, unless said again; zero: never
 };
 
 struct Response {

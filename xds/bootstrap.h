@@ -45,6 +45,7 @@ struct RuntimeLayerSource {
   std::string symlink_root;  // kDisk
   std::string subdirectory;  // kDisk
   bool append_service_cluster = false;
+  std::string rtds_name;     // kRtds: of the resource
   ConfigSource rtds_source;  // kRtds
 };
 

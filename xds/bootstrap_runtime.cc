@@ -21,7 +21,6 @@ RuntimeLayerSource ParseLayer(const LayerProto& proto, ParseContext& context) {
       out.symlink_root = proto.disk_layer().symlink_root();
       out.subdirectory = proto.disk_layer().subdirectory();
       out.append_service_cluster = proto.disk_layer().append_service_cluster();
-      context.NotHonoured("disk_layer");
       break;
     case LayerProto::kAdminLayer:
       out.kind = RuntimeLayerSource::Kind::kAdmin;
@@ -31,7 +30,7 @@ RuntimeLayerSource ParseLayer(const LayerProto& proto, ParseContext& context) {
       ParseContext::Scope scope(context, "rtds_layer");
       ParseContext::Scope inner(context, "rtds_config");
       out.rtds_source = ParseConfigSource(proto.rtds_layer().rtds_config(), context);
-      context.NotHonoured("");
+      out.rtds_name = proto.rtds_layer().name();
       break;
     }
     case LayerProto::LAYER_SPECIFIER_NOT_SET:

@@ -4,7 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "xds/extension_config.h"
 #include "xds/http_connection_manager.h"
+#include "xds/late_virtual_host.h"
+#include "xds/parse_context.h"
+#include "xds/scoped_route.h"
 #include "xds/tls.h"
 
 namespace remora::xds {
@@ -15,26 +19,16 @@ const std::shared_ptr<const T>& As(const Resource& resource) {
   return std::get<std::shared_ptr<const T>>(resource.value);
 }
 
-// The serialized proto that a resource was made of: equal bytes are the same resource.
-const std::string& OriginalOf(const Resource& resource) {
-  switch (resource.kind) {
-    case ResourceKind::kCluster:
-      return As<Cluster>(resource)->original;
-    case ResourceKind::kEndpoints:
-      return As<ClusterLoadAssignment>(resource)->original;
-    case ResourceKind::kListener:
-      return As<Listener>(resource)->original;
-    case ResourceKind::kRouteTable:
-      return As<RouteTable>(resource)->original();
-    case ResourceKind::kSecret:
-      break;
-  }
-  return As<Secret>(resource)->original;
-}
-
 // A secret may read files that changed although its proto did not.
 bool SameResource(const Resource& a, const Resource& b) {
   return a.kind != ResourceKind::kSecret && OriginalOf(a) == OriginalOf(b);
+}
+
+bool OnlyChainsDiffer(const Resource& a, const Resource& b) {
+  if (a.kind != ResourceKind::kListener) return false;
+  const Listener& old = *As<Listener>(a);
+  const Listener& next = *As<Listener>(b);
+  return old.socket_key == next.socket_key && old.address == next.address;
 }
 
 std::vector<const UpstreamTls*> TlsOf(const Cluster& cluster) {
@@ -76,8 +70,8 @@ void CollectSecretRefs(const CommonTls& tls, std::vector<SecretRef>* out) {
 }
 
 Catalog::Catalog(std::shared_ptr<const Bootstrap> bootstrap, Hooks hooks)
-    : hooks_(std::move(hooks)) {
-  AddStatic(*bootstrap);
+    : hooks_(std::move(hooks)), bootstrap_(std::move(bootstrap)) {
+  AddStatic(*bootstrap_);
 }
 
 Catalog::~Catalog() = default;
@@ -105,19 +99,16 @@ void Catalog::MarkDirty(ResourceKind kind) {
   if (hooks_.on_change) hooks_.on_change();
 }
 
-// What a control plane says again (state of the world repeats everything) changes nothing but the
-// version. An update that takes back one which still warms drops the latter.
-bool Catalog::Repeats(const Resource& resource, const std::string& version) {
+// What a control plane says again (state of the world repeats everything) changes nothing, not even
+// the version. An update that takes back one which still warms drops the latter.
+bool Catalog::Repeats(const Resource& resource) {
   const auto held = entries(resource.kind).find(resource.name);
   const bool warms =
       resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener;
   if (warms) {
     Entries& warming = WarmingOf(resource.kind);
     const auto waiting = warming.find(resource.name);
-    if (waiting != warming.end() && SameResource(*waiting->second.resource, resource)) {
-      waiting->second.version = version;
-      return true;
-    }
+    if (waiting != warming.end() && SameResource(*waiting->second.resource, resource)) return true;
     if (held == entries(resource.kind).end() || !SameResource(*held->second.resource, resource))
       return false;
     if (waiting != warming.end()) warming.erase(waiting);
@@ -125,7 +116,6 @@ bool Catalog::Repeats(const Resource& resource, const std::string& version) {
              !SameResource(*held->second.resource, resource)) {
     return false;
   }
-  held->second.version = version;
   return true;
 }
 
@@ -134,13 +124,19 @@ void Catalog::Store(const Resource& resource, const std::string& version, int64_
   Entry entry{std::make_shared<const Resource>(resource), version, now_ms, is_static,
               next_arrival_++};
   failures_[static_cast<size_t>(resource.kind)].erase(resource.name);
-  if (Repeats(resource, version)) return;
+  if (Repeats(resource)) return;
+  ++changes_;
   switch (resource.kind) {
     case ResourceKind::kCluster:
     case ResourceKind::kListener: {
       // Everything starts as warming; Settle() lets through what waits for nothing.
       const auto active = entries(resource.kind).find(resource.name);
-      if (active != entries(resource.kind).end()) entry.arrival = active->second.arrival;
+      if (active != entries(resource.kind).end()) {
+        entry.arrival = active->second.arrival;
+        // A listener whose filter chains alone change is the same one still (Envoy's way).
+        if (OnlyChainsDiffer(*active->second.resource, resource))
+          entry.version = active->second.version;
+      }
       WarmingOf(resource.kind)[resource.name] = std::move(entry);
       return;
     }
@@ -165,40 +161,90 @@ absl::Status Catalog::Admissible(const Update& update, const Resource& resource)
 bool Catalog::Wants(const Resource& resource) const {
   if (resource.kind == ResourceKind::kCluster || resource.kind == ResourceKind::kListener)
     return true;
-  return wanted_[static_cast<size_t>(resource.kind)].count(resource.name) > 0;
+  const auto& wanted = wanted_[static_cast<size_t>(resource.kind)];
+  // They may come before the table that they belong to.
+  if (resource.kind == ResourceKind::kScopedRoute || resource.kind == ResourceKind::kVirtualHost)
+    return !wanted.empty();
+  return wanted.count(resource.name) > 0;
 }
 
+// Collections, and the virtual hosts of a table, have arrived with the first answer, whatever it
+// held.
+void Catalog::NoteAnswer(const Update& update) {
+  answered_[static_cast<size_t>(update.kind)] = true;
+  if (update.kind != ResourceKind::kVirtualHost) return;
+  auto& arrived = timed_out_[static_cast<size_t>(update.kind)];
+  for (const Update::Item& item : update.items)
+    arrived.insert(std::string(TableOfVirtualHost(item.name)));
+  for (const std::string& name : update.confirmed)
+    arrived.insert(std::string(TableOfVirtualHost(name)));
+  if (!update.items.empty()) return;
+  for (const auto& [table, source] : wanted_[static_cast<size_t>(update.kind)])
+    arrived.insert(table);
+}
+
+// Remembered where Envoy shows it: of listeners. A second one of a name fails in its answer only.
 void Catalog::Refuse(const Update& update, const Update::Item& item, const std::string& error,
-                     int64_t now_ms) {
-  failures_[static_cast<size_t>(update.kind)][item.name] = {error, update.version, now_ms,
-                                                            item.bytes};
+                     bool again, int64_t now_ms) {
+  if (update.kind != ResourceKind::kListener) return;
+  listener_failures_.push_back({error, "", 0, item.bytes});
+  if (again) return;
+  failures_[static_cast<size_t>(update.kind)][item.name] = {error, "", now_ms, item.bytes};
+}
+
+// A response with a part that is no resource at all, or with parts that contradict each other, is
+// refused as a whole.
+std::vector<Catalog::Refusal> Catalog::RefusedWhole(const Update& update) const {
+  std::vector<Refusal> refusals;
+  for (const Update::Item& item : update.items) {
+    if (absl::IsDataLoss(item.resource.status()))
+      refusals.push_back({item.name, std::string(item.resource.status().message())});
+  }
+  if (!refusals.empty()) return refusals;
+  if (const absl::Status together = FitsTogether(update); !together.ok())
+    refusals.push_back({"", std::string(together.message())});
+  return refusals;
 }
 
 std::vector<Catalog::Refusal> Catalog::Apply(const Update& update, int64_t now_ms) {
-  std::vector<Refusal> refusals;
+  changes_ = 0;
+  removed_any_ = false;
+  NoteAnswer(update);
+  if (update.kind == ResourceKind::kListener) listener_failures_.clear();
+  std::vector<Refusal> refusals = RefusedWhole(update);
+  if (!refusals.empty()) {
+    Settle();
+    return refusals;
+  }
+  // Listeners that go make room first; clusters go last.
+  const bool room_first = update.full_set && update.kind == ResourceKind::kListener;
+  if (room_first) RemoveMissing(update);
   std::set<std::string> seen;
-  bool any = update.items.empty();
   for (const Update::Item& item : update.items) {
     absl::Status status = item.resource.status();
-    if (status.ok() && !seen.insert(item.name).second) {
-      status = absl::InvalidArgumentError(absl::StrCat("duplicate resource ", item.name, " found"));
+    const bool again = !seen.insert(item.name).second;
+    if (status.ok() && again) {
+      status = absl::InvalidArgumentError(
+          absl::StrCat("duplicate ", update.kind == ResourceKind::kCluster ? "cluster" : "listener",
+                       " ", item.name, " found"));
     }
+    // A static resource of the same name stays; Envoy passes over such an update silently.
+    if (status.ok() && (!Admissible(update, *item.resource).ok() || !Wants(*item.resource)))
+      continue;
+    if (status.ok()) status = FitsIn(*item.resource);
     if (!status.ok()) {
       refusals.push_back({item.name, std::string(status.message())});
-      Refuse(update, item, refusals.back().error, now_ms);
+      Refuse(update, item, PlainText(status), again, now_ms);
       continue;
     }
-    any = true;
-    // A static resource of the same name stays; Envoy passes over such an update silently.
-    if (!Admissible(update, *item.resource).ok() || !Wants(*item.resource)) continue;
     Store(*item.resource, update.version, now_ms, false);
   }
   for (const std::string& name : update.removed) Remove(update.kind, name);
-  if (update.full_set) RemoveMissing(update);
-  if (any) versions_[static_cast<size_t>(update.kind)] = update.version;
-  // Only clusters and listeners refer to others.
-  if (update.kind == ResourceKind::kCluster || update.kind == ResourceKind::kListener)
-    UpdateInterest();
+  if (update.full_set && !room_first) RemoveMissing(update);
+  // What changed nothing is no new version (Envoy's way).
+  if (changes_ > 0 || removed_any_) versions_[static_cast<size_t>(update.kind)] = update.version;
+  // Endpoints and the like refer to nothing else.
+  if (IsCollection(update.kind) || update.kind == ResourceKind::kRouteTable) UpdateInterest();
   Settle();
   return refusals;
 }
@@ -215,8 +261,14 @@ void Catalog::Remove(ResourceKind kind, const std::string& name) {
       timed_out_[static_cast<size_t>(kind)].insert(name);
     return;
   }
-  // Endpoints and secrets that vanish while in use are kept: the last good ones serve.
-  if (kind == ResourceKind::kSecret || kind == ResourceKind::kEndpoints) return;
+  // Endpoints, tables and secrets that vanish while in use are kept: the last good ones serve.
+  if (kind == ResourceKind::kSecret || kind == ResourceKind::kEndpoints ||
+      kind == ResourceKind::kRouteTable) {
+    return;
+  }
+  removed_any_ = true;
+  if (kind == ResourceKind::kExtension || kind == ResourceKind::kRuntime)
+    timed_out_[static_cast<size_t>(kind)].insert(name);
   entries(kind).erase(held);
   MarkDirty(kind);
 }
@@ -257,7 +309,17 @@ bool Catalog::Has(ResourceKind kind, const std::string& name) const {
 }
 
 bool Catalog::Arrived(ResourceKind kind, const std::string& name) const {
-  return Has(kind, name) || timed_out_[static_cast<size_t>(kind)].count(name) > 0;
+  if (IsCollection(kind) && answered_[static_cast<size_t>(kind)]) return true;
+  if (timed_out_[static_cast<size_t>(kind)].count(name) > 0) return true;
+  if (kind != ResourceKind::kVirtualHost) return Has(kind, name);
+  const auto first = entries(kind).lower_bound(absl::StrCat(name, "/"));
+  return first != entries(kind).end() && TableOfVirtualHost(first->first) == name;
+}
+
+bool Catalog::AllArrived(ResourceKind kind) const {
+  const auto& wanted = wanted_[static_cast<size_t>(kind)];
+  return std::all_of(wanted.begin(), wanted.end(),
+                     [&](const auto& item) { return Arrived(kind, item.first); });
 }
 
 bool Catalog::ClusterReady(const Resource& resource) const {
@@ -278,10 +340,21 @@ std::vector<std::string> Catalog::MissingOf(const Resource& listener) const {
     if (!Arrived(kind, name))
       missing.push_back(absl::StrCat(std::string(TypeOf(kind).short_name), " ", name));
   };
+  const auto check_table = [&](const std::string& name) {
+    check(ResourceKind::kRouteTable, name);
+    if (wanted_[static_cast<size_t>(ResourceKind::kVirtualHost)].count(name) > 0)
+      check(ResourceKind::kVirtualHost, name);
+  };
   for (const FilterChain* chain : ChainsOf(*As<Listener>(listener))) {
-    const HttpConnectionManager* http = chain->http();
-    if (http != nullptr && !http->rds_name.empty())
-      check(ResourceKind::kRouteTable, http->rds_name);
+    if (const HttpConnectionManager* http = chain->http(); http != nullptr) {
+      if (!http->rds_name.empty()) check_table(http->rds_name);
+      if (http->scoped != nullptr && http->scoped->dynamic()) check(ResourceKind::kScopedRoute, "");
+      for (const std::string& table : TablesOfScopes(*http)) check_table(table);
+      for (const HttpFilterConfig& filter : http->filters) {
+        if (filter.discovery != nullptr && !filter.discovery->without_warming)
+          check(ResourceKind::kExtension, filter.discovery->name);
+      }
+    }
     for (const SecretRef& ref : SecretsOf(*chain)) check(ResourceKind::kSecret, ref.name);
   }
   return missing;

@@ -18,6 +18,8 @@
 
 namespace remora::xds {
 
+struct HttpConnectionManager;
+
 // One batch of resources of one kind from one source, already parsed.
 struct Update {
   struct Item {
@@ -79,6 +81,10 @@ class Catalog {
     std::string error;
   };
   std::vector<Refusal> Apply(const Update& update, int64_t now_ms);
+  // How many resources the last Apply() added or changed.
+  size_t changes() const { return changes_; }
+  // What the last answer for listeners was refused for, in its order.
+  const std::vector<Failure>& listener_failures() const { return listener_failures_; }
 
   // The names of a kind that clusters and listeners refer to, with the source of each. CDS and LDS
   // are subscribed to as a whole and not listed.
@@ -86,6 +92,10 @@ class Catalog {
   // The clusters and listeners that refer to a resource of a kind, warming ones included.
   const std::vector<std::shared_ptr<const Resource>>& UsersOf(ResourceKind kind,
                                                               const std::string& name) const;
+  // Whether a resource is here or was given up; of a collection: whether any answer came.
+  bool Arrived(ResourceKind kind, const std::string& name) const;
+  // Everything wanted of a kind has arrived.
+  bool AllArrived(ResourceKind kind) const;
   // `name` did not come in time: whoever waits for it goes on without it.
   void OnFetchTimeout(ResourceKind kind, const std::string& name);
   // A file behind a secret changed: reads it anew. An error (files that do not agree, unreadable)
@@ -125,12 +135,13 @@ class Catalog {
 
   void AddStatic(const Bootstrap& bootstrap);
   void Store(const Resource& resource, const std::string& version, int64_t now_ms, bool is_static);
-  bool Repeats(const Resource& resource, const std::string& version);
+  bool Repeats(const Resource& resource);
   absl::Status Admissible(const Update& update, const Resource& resource) const;
   void Remove(ResourceKind kind, const std::string& name);
   void RemoveMissing(const Update& update);
   void Settle();
-  void Refuse(const Update& update, const Update::Item& item, const std::string& error,
+  std::vector<Refusal> RefusedWhole(const Update& update) const;
+  void Refuse(const Update& update, const Update::Item& item, const std::string& error, bool again,
               int64_t now_ms);
   bool Wants(const Resource& resource) const;
   bool SettleKind(ResourceKind kind, Entries& warming,
@@ -139,7 +150,16 @@ class Catalog {
   bool ListenerReady(const Resource& resource) const { return MissingOf(resource).empty(); }
   // What a listener waits for.
   std::vector<std::string> MissingOf(const Resource& listener) const;
-  bool Arrived(ResourceKind kind, const std::string& name) const;
+  void NoteAnswer(const Update& update);
+  absl::Status FitsTogether(const Update& update) const;
+  // What a resource must find around it, beyond itself.
+  absl::Status FitsIn(const Resource& resource) const;
+  absl::Status FitsUsers(const Resource& resource) const;
+  absl::Status FitsSecretUsers(const Resource& resource) const;
+  absl::Status FitsClusters(const RouteTable& table, bool otherwise) const;
+  absl::Status FitsAddresses(const Listener& listener) const;
+  std::vector<const std::string*> LateHosts(const std::string& table, const Update* with) const;
+  std::shared_ptr<const RouteTable> Whole(const std::shared_ptr<const RouteTable>& table) const;
   void UpdateInterest();
   // Names that are referred to, by kind, with their sources and who refers to them.
   struct References {
@@ -151,11 +171,18 @@ class Catalog {
     void Add(ResourceKind kind, const std::string& name, const ConfigSource& source);
   };
   static void CollectCluster(const Cluster& cluster, References* out);
-  static void CollectListener(const Listener& listener, References* out);
+  void CollectListener(const Listener& listener, References* out) const;
+  void CollectLateHosts(References* out) const;
+  // The RDS names that a connection manager's scopes lead to.
+  std::set<std::string> TablesOfScopes(const HttpConnectionManager& http) const;
+  template <typename T>
+  std::shared_ptr<const absl::flat_hash_map<std::string, std::shared_ptr<const T>>> MapOf(
+      ResourceKind kind) const;
   void DropUnwanted();
   void MarkDirty(ResourceKind kind);
 
   Hooks hooks_;
+  std::shared_ptr<const Bootstrap> bootstrap_;
   // Serving (or held, for kinds that others wait for), by kind and name.
   std::array<Entries, kResourceKindCount> entries_;
   Entries warming_clusters_;
@@ -168,7 +195,11 @@ class Catalog {
   std::array<std::map<std::string, Failure>, kResourceKindCount> failures_;
   std::array<std::string, kResourceKindCount> versions_;
   std::array<bool, kResourceKindCount> dirty_ = {};
+  std::array<bool, kResourceKindCount> answered_ = {};
   std::shared_ptr<const Snapshot> last_;
+  std::vector<Failure> listener_failures_;
+  size_t changes_ = 0;
+  bool removed_any_ = false;  // by the last Apply()
   uint64_t next_number_ = 1;
   uint64_t next_arrival_ = 0;
 };

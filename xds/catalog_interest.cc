@@ -1,10 +1,13 @@
-// Which names the accepted resources refer to, and what they come to as a snapshot.
+// Which names the accepted resources refer to.
 
 #include <algorithm>
 #include <utility>
 
 #include "xds/catalog.h"
+#include "xds/extension_config.h"
 #include "xds/http_connection_manager.h"
+#include "xds/late_virtual_host.h"
+#include "xds/scoped_route.h"
 #include "xds/tls.h"
 
 namespace remora::xds {
@@ -46,12 +49,34 @@ void Catalog::CollectCluster(const Cluster& cluster, References* out) {
   }
 }
 
-void Catalog::CollectListener(const Listener& listener, References* out) {
-  const auto collect = [out](const FilterChain& chain) {
+std::set<std::string> Catalog::TablesOfScopes(const HttpConnectionManager& http) const {
+  std::set<std::string> out;
+  if (http.scoped == nullptr) return out;
+  const auto add = [&out](const ScopedRoute& scope) {
+    if (scope.table == nullptr && !scope.on_demand) out.insert(scope.route_name);
+  };
+  for (const auto& [key, scope] : http.scoped->inline_scopes) add(*scope);
+  if (!http.scoped->dynamic()) return out;
+  for (const auto& [name, entry] : entries(ResourceKind::kScopedRoute))
+    add(*As<ScopedRoute>(*entry.resource));
+  return out;
+}
+
+void Catalog::CollectListener(const Listener& listener, References* out) const {
+  const auto collect_http = [&](const HttpConnectionManager& http) {
+    if (!http.rds_name.empty()) out->Add(ResourceKind::kRouteTable, http.rds_name, http.rds_source);
+    if (http.scoped != nullptr && http.scoped->dynamic())
+      out->Add(ResourceKind::kScopedRoute, "", http.scoped->source);
+    for (const std::string& table : TablesOfScopes(http))
+      out->Add(ResourceKind::kRouteTable, table, http.scoped->rds_source);
+    for (const HttpFilterConfig& filter : http.filters) {
+      if (filter.discovery != nullptr)
+        out->Add(ResourceKind::kExtension, filter.discovery->name, filter.discovery->source);
+    }
+  };
+  const auto collect = [&](const FilterChain& chain) {
     for (const NetworkFilter& filter : chain.filters) {
-      if (filter.http != nullptr && !filter.http->rds_name.empty()) {
-        out->Add(ResourceKind::kRouteTable, filter.http->rds_name, filter.http->rds_source);
-      }
+      if (filter.http != nullptr) collect_http(*filter.http);
     }
     if (chain.tls == nullptr) return;
     std::vector<SecretRef> refs;
@@ -65,6 +90,17 @@ void Catalog::CollectListener(const Listener& listener, References* out) {
   if (listener.default_filter_chain != nullptr) collect(*listener.default_filter_chain);
 }
 
+void Catalog::CollectLateHosts(References* out) const {
+  for (const auto& [name, entry] : entries(ResourceKind::kRouteTable)) {
+    const RouteTable& table = *As<RouteTable>(*entry.resource);
+    const auto users = out->users[Index(ResourceKind::kRouteTable)].find(name);
+    if (!table.vhds_source() || users == out->users[Index(ResourceKind::kRouteTable)].end())
+      continue;
+    out->sources[Index(ResourceKind::kVirtualHost)][name] = table.vhds_source();
+    out->users[Index(ResourceKind::kVirtualHost)][name] = users->second;
+  }
+}
+
 void Catalog::UpdateInterest() {
   References references;
   for (const Entries* list :
@@ -74,16 +110,25 @@ void Catalog::UpdateInterest() {
       CollectCluster(*As<Cluster>(*entry.resource), &references);
     }
   }
+  // The oldest first: who shares a resource counts where its first user does.
+  std::vector<const Entry*> listeners;
   for (const Entries* list : {&std::as_const(*this).entries(ResourceKind::kListener),
                               &std::as_const(warming_listeners_)}) {
-    for (const auto& [name, entry] : *list) {
-      references.user = entry.resource;
-      CollectListener(*As<Listener>(*entry.resource), &references);
-    }
+    for (const auto& [name, entry] : *list) listeners.push_back(&entry);
+  }
+  std::stable_sort(listeners.begin(), listeners.end(),
+                   [](const Entry* a, const Entry* b) { return a->arrival < b->arrival; });
+  for (const Entry* entry : listeners) {
+    references.user = entry->resource;
+    CollectListener(*As<Listener>(*entry->resource), &references);
+  }
+  CollectLateHosts(&references);
+  for (const RuntimeLayerSource& layer : bootstrap_->runtime_layers) {
+    if (layer.kind == RuntimeLayerSource::Kind::kRtds)
+      references.sources[Index(ResourceKind::kRuntime)][layer.rtds_name] = layer.rtds_source;
   }
   users_ = std::move(references.users);
-  for (ResourceKind kind :
-       {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
+  for (ResourceKind kind : kReferredKinds) {
     const bool changed = !SameKeys(wanted_[Index(kind)], references.sources[Index(kind)]);
     wanted_[Index(kind)] = std::move(references.sources[Index(kind)]);
     if (changed && hooks_.on_interest) hooks_.on_interest(kind);
@@ -105,12 +150,11 @@ std::map<std::string, ConfigSource> Catalog::Wanted(ResourceKind kind) const {
 // Endpoints, routes and secrets that nobody refers to any longer are forgotten, so that a name that
 // comes back is fetched anew.
 void Catalog::DropUnwanted() {
-  for (ResourceKind kind :
-       {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
+  for (ResourceKind kind : kReferredKinds) {
     auto& held = entries(kind);
     const auto& wanted = wanted_[Index(kind)];
     for (auto it = held.begin(); it != held.end();) {
-      if (it->second.is_static || wanted.count(it->first) > 0) {
+      if (it->second.is_static || Wants(*it->second.resource)) {
         ++it;
         continue;
       }
@@ -125,77 +169,6 @@ void Catalog::DropUnwanted() {
       it = wanted.count(it->first) > 0 ? std::next(it) : failed.erase(it);
     }
   }
-}
-
-std::shared_ptr<const Snapshot> Catalog::TakeSnapshot() {
-  auto next = std::make_shared<Snapshot>();
-  if (last_ != nullptr) *next = *last_;
-  next->number = next_number_++;
-  if (last_ == nullptr || dirty_[Index(ResourceKind::kCluster)] ||
-      dirty_[Index(ResourceKind::kEndpoints)]) {
-    auto clusters = std::make_shared<ClusterResources>();
-    for (const auto& [name, entry] : entries(ResourceKind::kCluster)) {
-      ClusterResource resource{As<Cluster>(*entry.resource), nullptr, !entry.is_static};
-      if (resource.config->type == Cluster::Type::kEds) {
-        const auto found =
-            entries(ResourceKind::kEndpoints).find(resource.config->eds_service_name);
-        if (found != entries(ResourceKind::kEndpoints).end()) {
-          resource.assignment = As<ClusterLoadAssignment>(*found->second.resource);
-        }
-      }
-      clusters->emplace(name, std::move(resource));
-    }
-    next->clusters = std::move(clusters);
-  }
-  if (last_ == nullptr || dirty_[Index(ResourceKind::kListener)]) {
-    std::vector<const Entry*> ordered;
-    for (const auto& [name, entry] : entries(ResourceKind::kListener)) ordered.push_back(&entry);
-    std::sort(ordered.begin(), ordered.end(),
-              [](const Entry* a, const Entry* b) { return a->arrival < b->arrival; });
-    next->listeners.clear();
-    for (const Entry* entry : ordered) {
-      next->listeners.push_back({As<Listener>(*entry->resource), !entry->is_static});
-    }
-  }
-  if (last_ == nullptr || dirty_[Index(ResourceKind::kRouteTable)]) {
-    auto routes = std::make_shared<RouteTables>();
-    for (const auto& [name, entry] : entries(ResourceKind::kRouteTable)) {
-      routes->emplace(name, As<RouteTable>(*entry.resource));
-    }
-    next->routes = std::move(routes);
-  }
-  if (last_ == nullptr || dirty_[Index(ResourceKind::kSecret)]) {
-    auto secrets = std::make_shared<Secrets>();
-    for (const auto& [name, entry] : entries(ResourceKind::kSecret)) {
-      secrets->emplace(name, As<Secret>(*entry.resource));
-    }
-    next->secrets = std::move(secrets);
-  }
-  dirty_ = {};
-  last_ = next;
-  return next;
-}
-
-std::vector<Catalog::Status> Catalog::Statuses(ResourceKind kind) const {
-  std::vector<Status> statuses;
-  const auto& failures = failures_[Index(kind)];
-  std::set<std::string> named;
-  const auto add = [&](const Entries& list, Stage stage) {
-    for (const auto& [name, entry] : list) {
-      const auto failure = failures.find(name);
-      statuses.push_back({name, entry.version, entry.updated_ms, entry.is_static, stage,
-                          entry.resource, failure == failures.end() ? nullptr : &failure->second});
-      named.insert(name);
-    }
-  };
-  add(entries(kind), Stage::kActive);
-  if (kind == ResourceKind::kCluster) add(warming_clusters_, Stage::kWarming);
-  if (kind == ResourceKind::kListener) add(warming_listeners_, Stage::kWarming);
-  for (const auto& [name, failure] : failures) {
-    if (named.count(name) == 0)
-      statuses.push_back({name, "", 0, false, Stage::kActive, nullptr, &failure});
-  }
-  return statuses;
 }
 
 }  // namespace remora::xds

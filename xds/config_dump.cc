@@ -10,11 +10,14 @@
 #include "absl/strings/str_split.h"
 #include "envoy/admin/v3/config_dump.pb.h"
 #include "envoy/config/bootstrap/v3/bootstrap.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
 #include "google/protobuf/util/field_mask_util.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/time_util.h"
+#include "xds/extension_config.h"
 #include "xds/http_connection_manager.h"
 #include "xds/redact.h"
+#include "xds/scoped_route.h"
 #include "xds/type_registry.h"
 
 namespace remora::xds {
@@ -43,25 +46,9 @@ class NameFilter {
   std::unique_ptr<re2::RE2> regex_;
 };
 
-const std::string& BytesOf(const Resource& resource) {
-  switch (resource.kind) {
-    case ResourceKind::kCluster:
-      return std::get<std::shared_ptr<const Cluster>>(resource.value)->original;
-    case ResourceKind::kEndpoints:
-      return std::get<std::shared_ptr<const ClusterLoadAssignment>>(resource.value)->original;
-    case ResourceKind::kListener:
-      return std::get<std::shared_ptr<const Listener>>(resource.value)->original;
-    case ResourceKind::kRouteTable:
-      return std::get<std::shared_ptr<const RouteTable>>(resource.value)->original();
-    case ResourceKind::kSecret:
-      break;
-  }
-  return std::get<std::shared_ptr<const Secret>>(resource.value)->original;
-}
-
 void SetAny(const Resource& resource, Any* out) {
   out->set_type_url(std::string(TypeOf(resource.kind).type_url));
-  out->set_value(BytesOf(resource));
+  out->set_value(OriginalOf(resource));
 }
 
 void SetFailure(ResourceKind kind, const Catalog::Failure& failure,
@@ -71,17 +58,16 @@ void SetFailure(ResourceKind kind, const Catalog::Failure& failure,
     out->mutable_failed_configuration()->set_value(failure.bytes);
   }
   out->set_details(failure.details);
-  out->set_version_info(failure.version);
-  *out->mutable_last_update_attempt() = TimeUtil::MillisecondsToTimestamp(failure.time_ms);
+  if (failure.time_ms > 0)
+    *out->mutable_last_update_attempt() = TimeUtil::MillisecondsToTimestamp(failure.time_ms);
 }
 
 // The fields that most entries share.
 template <typename Entry>
-void SetCommon(ResourceKind kind, const Catalog::Status& status, Entry* out) {
+void SetCommon(const Catalog::Status& status, Entry* out) {
   if (!status.version.empty()) out->set_version_info(status.version);
   if (status.updated_ms > 0)
     *out->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(status.updated_ms);
-  if (status.failure != nullptr) SetFailure(kind, *status.failure, out->mutable_error_state());
 }
 
 struct Dump {
@@ -111,10 +97,10 @@ admin::ClustersConfigDump DumpClusters(const Dump& dump) {
       *entry->mutable_last_updated() = dump.start;
       continue;
     }
-    const bool warming = status.stage == Catalog::Stage::kWarming || status.resource == nullptr;
+    const bool warming = status.stage == Catalog::Stage::kWarming;
     auto* entry = warming ? out.add_dynamic_warming_clusters() : out.add_dynamic_active_clusters();
     if (status.resource != nullptr) SetAny(*status.resource, entry->mutable_cluster());
-    SetCommon(ResourceKind::kCluster, status, entry);
+    SetCommon(status, entry);
   }
   return out;
 }
@@ -140,7 +126,8 @@ void SetListenerState(const Catalog::Status& status,
   *out->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(status.updated_ms);
 }
 
-admin::ListenersConfigDump DumpListeners(const Dump& dump) {
+admin::ListenersConfigDump DumpListeners(
+    const Dump& dump, const std::vector<ConfigDumpQuery::Draining>& draining_listeners) {
   admin::ListenersConfigDump out;
   out.set_version_info(dump.catalog.version(ResourceKind::kListener));
   std::map<std::string, admin::ListenersConfigDump::DynamicListener*> by_name;
@@ -162,6 +149,21 @@ admin::ListenersConfigDump DumpListeners(const Dump& dump) {
     SetListenerState(status,
                      warming ? entry->mutable_warming_state() : entry->mutable_active_state());
   }
+  for (const ConfigDumpQuery::Draining& draining : draining_listeners) {
+    if (!dump.names.Passes(draining.name)) continue;
+    auto*& entry = by_name[draining.name];
+    if (entry == nullptr) entry = out.add_dynamic_listeners();
+    if (entry->has_draining_state()) continue;  // the oldest is shown
+    entry->set_name(draining.name);
+    auto* state = entry->mutable_draining_state();
+    state->set_version_info(draining.version);
+    state->mutable_listener()->set_type_url(std::string(TypeOf(ResourceKind::kListener).type_url));
+    state->mutable_listener()->set_value(*draining.original);
+    *state->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(draining.updated_ms);
+  }
+  for (const Catalog::Failure& failure : dump.catalog.listener_failures())
+    SetFailure(ResourceKind::kListener, failure,
+               out.add_dynamic_listeners()->mutable_error_state());
   return out;
 }
 
@@ -198,9 +200,131 @@ admin::RoutesConfigDump DumpRoutes(const Dump& dump) {
     if (!dump.names.Passes(status.name)) continue;
     auto* entry = out.add_dynamic_route_configs();
     if (status.resource != nullptr) SetAny(*status.resource, entry->mutable_route_config());
-    SetCommon(ResourceKind::kRouteTable, status, entry);
+    SetCommon(status, entry);
   }
   return out;
+}
+
+// The connection managers of one listener.
+std::vector<const HttpConnectionManager*> HttpOf(const Listener& listener) {
+  std::vector<const HttpConnectionManager*> out;
+  const auto collect = [&out](const FilterChain& chain) {
+    for (const NetworkFilter& filter : chain.filters) {
+      if (filter.http != nullptr) out.push_back(filter.http.get());
+    }
+  };
+  for (const auto& chain : listener.filter_chains) collect(*chain);
+  if (listener.default_filter_chain != nullptr) collect(*listener.default_filter_chain);
+  return out;
+}
+
+std::vector<const HttpConnectionManager*> AllHttp(const Dump& dump) {
+  std::vector<const HttpConnectionManager*> out;
+  for (const Catalog::Status& status : dump.catalog.Statuses(ResourceKind::kListener)) {
+    if (status.resource == nullptr) continue;
+    for (const auto* http :
+         HttpOf(*std::get<std::shared_ptr<const Listener>>(status.resource->value)))
+      out.push_back(http);
+  }
+  return out;
+}
+
+void AddInlineScopes(const Dump& dump, const ScopedRoutes& scoped,
+                     admin::ScopedRoutesConfigDump* out) {
+  std::map<std::string, const ScopedRoute*> by_name;
+  for (const auto& [key, scope] : scoped.inline_scopes) by_name[scope->name] = scope.get();
+  auto* entry = out->add_inline_scoped_route_configs();
+  entry->set_name(scoped.name);
+  *entry->mutable_last_updated() = dump.start;
+  for (const auto& [name, scope] : by_name) {
+    auto* any = entry->add_scoped_route_configs();
+    any->set_type_url(std::string(TypeOf(ResourceKind::kScopedRoute).type_url));
+    any->set_value(scope->original);
+  }
+}
+
+admin::ScopedRoutesConfigDump DumpScopes(const Dump& dump) {
+  admin::ScopedRoutesConfigDump out;
+  std::set<std::string> seen;
+  for (const HttpConnectionManager* http : AllHttp(dump)) {
+    if (http->scoped == nullptr || !dump.names.Passes(http->scoped->name) ||
+        !seen.insert(http->scoped->name).second)
+      continue;
+    if (!http->scoped->dynamic()) {
+      AddInlineScopes(dump, *http->scoped, &out);
+      continue;
+    }
+    auto* entry = out.add_dynamic_scoped_route_configs();
+    entry->set_name(http->scoped->name);
+    entry->set_version_info(dump.catalog.version(ResourceKind::kScopedRoute));
+    int64_t updated = 0;
+    for (const Catalog::Status& status : dump.catalog.Statuses(ResourceKind::kScopedRoute)) {
+      if (status.resource == nullptr) continue;
+      SetAny(*status.resource, entry->add_scoped_route_configs());
+      updated = std::max(updated, status.updated_ms);
+    }
+    *entry->mutable_last_updated() = TimeUtil::MillisecondsToTimestamp(updated);
+  }
+  return out;
+}
+
+// Filters whose configuration comes by ECDS.
+std::set<std::string> AllDiscovered(const Dump& dump) {
+  std::set<std::string> out;
+  for (const HttpConnectionManager* http : AllHttp(dump)) {
+    for (const HttpFilterConfig& filter : http->filters) {
+      if (filter.discovery != nullptr) out.insert(filter.discovery->name);
+    }
+  }
+  return out;
+}
+
+admin::EcdsConfigDump DumpExtensions(const Dump& dump) {
+  admin::EcdsConfigDump out;
+  for (const Catalog::Status& status : dump.catalog.Statuses(ResourceKind::kExtension)) {
+    if (status.resource == nullptr || !dump.names.Passes(status.name)) continue;
+    auto* entry = out.add_ecds_filters();
+    SetAny(*status.resource, entry->mutable_ecds_filter());
+    SetCommon(status, entry);
+  }
+  return out;
+}
+
+void Inline(const DataSource& source, envoy::config::core::v3::DataSource* out) {
+  if (!source.file.empty()) out->set_inline_bytes(source.bytes);
+}
+
+// A secret with the contents of its files in their place, as it is in force.
+std::string Loaded(const Secret& secret) {
+  envoy::extensions::transport_sockets::tls::v3::Secret proto;
+  proto.ParseFromString(secret.original);
+  if (const auto* certificate = std::get_if<TlsCertificate>(&secret.value)) {
+    auto* out = proto.mutable_tls_certificate();
+    Inline(certificate->certificate_chain, out->mutable_certificate_chain());
+    Inline(certificate->private_key, out->mutable_private_key());
+    if (out->has_pkcs12()) Inline(certificate->pkcs12, out->mutable_pkcs12());
+    if (!certificate->certificate_chain) out->clear_certificate_chain();
+    if (!certificate->private_key) out->clear_private_key();
+  } else if (const auto* validation = std::get_if<ValidationContext>(&secret.value)) {
+    auto* out = proto.mutable_validation_context();
+    if (out->has_trusted_ca()) Inline(validation->trusted_ca, out->mutable_trusted_ca());
+    if (out->has_crl()) Inline(validation->crl, out->mutable_crl());
+  }
+  return proto.SerializeAsString();
+}
+
+// Secrets that are asked for and not here yet.
+void AddAwaited(const Dump& dump, admin::SecretsConfigDump* out) {
+  for (const auto& [name, source] : dump.catalog.Wanted(ResourceKind::kSecret)) {
+    if (dump.catalog.Has(ResourceKind::kSecret, name) || !dump.names.Passes(name)) continue;
+    envoy::extensions::transport_sockets::tls::v3::Secret proto;
+    proto.set_name(name);
+    auto* entry = out->add_dynamic_warming_secrets();
+    entry->set_name(name);
+    entry->set_version_info("uninitialized");
+    *entry->mutable_last_updated() = dump.start;
+    entry->mutable_secret()->PackFrom(proto);
+  }
 }
 
 admin::SecretsConfigDump DumpSecrets(const Dump& dump) {
@@ -214,12 +338,14 @@ admin::SecretsConfigDump DumpSecrets(const Dump& dump) {
       *entry->mutable_last_updated() = dump.start;
       continue;
     }
-    const bool warming = status.resource == nullptr;
-    auto* entry = warming ? out.add_dynamic_warming_secrets() : out.add_dynamic_active_secrets();
+    auto* entry = out.add_dynamic_active_secrets();
     entry->set_name(status.name);
-    if (!warming) SetAny(*status.resource, entry->mutable_secret());
-    SetCommon(ResourceKind::kSecret, status, entry);
+    SetAny(*status.resource, entry->mutable_secret());
+    entry->mutable_secret()->set_value(
+        Loaded(*std::get<std::shared_ptr<const Secret>>(status.resource->value)));
+    SetCommon(status, entry);
   }
+  AddAwaited(dump, &out);
   return out;
 }
 
@@ -230,9 +356,10 @@ std::vector<std::unique_ptr<Message>> Collect(const Dump& dump, const ConfigDump
   };
   add(DumpBootstrap(dump));
   add(DumpClusters(dump));
+  if (!AllDiscovered(dump).empty()) add(DumpExtensions(dump));
   if (query.include_eds) add(DumpEndpoints(dump, query.endpoints));
-  add(DumpListeners(dump));
-  add(admin::ScopedRoutesConfigDump());
+  add(DumpListeners(dump, query.draining));
+  add(DumpScopes(dump));
   add(DumpRoutes(dump));
   add(DumpSecrets(dump));
   return all;

@@ -28,6 +28,14 @@ struct ConfigDumpQuery {
     bool added_via_api = false;
   };
   std::vector<Endpoints> endpoints;
+  // Listeners that were replaced or removed and let their connections go.
+  struct Draining {
+    std::string name;
+    std::string version;
+    const std::string* original = nullptr;  // serialized Listener
+    int64_t updated_ms = 0;
+  };
+  std::vector<Draining> draining;
 };
 
 // The page, as JSON of admin.v3.ConfigDump: bootstrap, clusters, endpoints (when asked), listeners,

@@ -1,5 +1,7 @@
 #include "xds/config_source.h"
 
+#include <unistd.h>
+
 #include "absl/strings/str_cat.h"
 #include "envoy/config/core/v3/config_source.pb.h"
 #include "envoy/config/core/v3/grpc_service.pb.h"
@@ -102,7 +104,10 @@ ApiConfigSource ParseApiConfigSource(const ApiProto& proto, ParseContext& contex
     if (out.cluster_names.size() != 1) {
       context.ErrorAt("cluster_names", "REST must name exactly one cluster");
     }
-    context.NotHonoured("api_type: REST");
+    if (!proto.has_refresh_delay()) {
+      context.ErrorAt("refresh_delay",
+                      "refresh_delay is required for REST API configuration sources");
+    }
   } else if (out.grpc_services.empty()) {
     context.ErrorAt("grpc_services", "a gRPC source must name a service");
   } else if (!out.cluster_names.empty()) {
@@ -157,6 +162,10 @@ ConfigSource ParseConfigSource(const envoy::config::core::v3::ConfigSource& prot
       break;
     case Proto::CONFIG_SOURCE_SPECIFIER_NOT_SET:
       break;
+  }
+  if (out.kind == ConfigSource::Kind::kPath && ::access(out.path.c_str(), F_OK) != 0) {
+    context.Error(absl::StrCat("paths must refer to an existing path in the system: '", out.path,
+                               "' does not exist"));
   }
   if (out.kind != ConfigSource::Kind::kNone && !context.node_known()) {
     context.Error(kNodeRequired);

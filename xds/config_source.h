@@ -65,6 +65,7 @@ struct ConfigSource {
   absl::Duration initial_fetch_timeout = absl::Seconds(15);  // zero: wait for ever
 
   explicit operator bool() const { return kind != Kind::kNone; }
+  bool polled() const { return kind == Kind::kApi && api.type == ApiConfigSource::Type::kRest; }
 };
 
 // The error of a source when it is not known who asks (ParseContext::node_known).

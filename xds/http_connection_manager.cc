@@ -11,6 +11,7 @@
 #include "xds/address.h"
 #include "xds/durations.h"
 #include "xds/http_filters.h"
+#include "xds/scoped_route.h"
 #include "xds/secret.h"
 
 namespace remora::xds {
@@ -59,7 +60,8 @@ void ParseRoutes(const Proto& proto, HttpConnectionManager* out, ParseContext& c
         RouteTable::Parse(proto.route_config(), context);
     if (table.ok()) out->route_table = *std::move(table);
   } else if (proto.has_scoped_routes()) {
-    context.ErrorAt("scoped_routes", "is not supported");
+    ParseContext::Scope scope(context, "scoped_routes");
+    out->scoped = ScopedRoutes::Parse(proto.scoped_routes(), context);
   }
 }
 

@@ -29,6 +29,9 @@ class FilterFactory;
 
 namespace remora::xds {
 
+struct ExtensionDiscovery;
+struct ScopedRoutes;
+
 // One HTTP filter of a chain. The last one is the router.
 struct HttpFilterConfig {
   std::string name;
@@ -36,8 +39,10 @@ struct HttpFilterConfig {
   bool disabled = false;  // off unless a route turns it on
   bool is_optional = false;
   bool is_router = false;
-  // Made from `config` through the filter table. Null for the router.
+  // Made from `config` through the filter table. Null for the router, and when it is discovered.
   std::shared_ptr<const FilterFactory> factory;
+  // The configuration comes by ECDS, in place of `config`; null: it does not.
+  std::shared_ptr<const ExtensionDiscovery> discovery;
 };
 
 struct HttpUpgradeConfig {
@@ -84,10 +89,11 @@ struct HttpConnectionManager {
   std::string stat_prefix;
   Codec codec = Codec::kAuto;
 
-  // Where routes come from: exactly one of the two.
+  // Where routes come from: exactly one of the three.
   std::shared_ptr<const RouteTable> route_table;
   std::string rds_name;
   ConfigSource rds_source;
+  std::shared_ptr<const ScopedRoutes> scoped;  // the table is chosen by each request's scope
 
   std::vector<HttpFilterConfig> filters;
   std::vector<HttpUpgradeConfig> upgrades;

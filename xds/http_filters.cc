@@ -5,6 +5,7 @@
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
 #include "filters/registry.h"
+#include "xds/extension_config.h"
 #include "xds/type_registry.h"
 #include "xds/validate.h"
 
@@ -49,13 +50,14 @@ void MakeFactory(HttpFilterConfig* out, ParseContext& context) {
   }
 }
 
-HttpFilterConfig ParseOne(const Proto& proto, ParseContext& context) {
+HttpFilterConfig ParseOne(const Proto& proto, bool last, ParseContext& context) {
   HttpFilterConfig out;
   out.name = proto.name();
   out.is_optional = proto.is_optional();
   out.disabled = proto.disabled();
   if (proto.has_config_discovery()) {
-    context.ErrorAt("config_discovery", "is not supported");
+    ParseContext::Scope scope(context, "config_discovery");
+    out.discovery = ExtensionDiscovery::Parse(out.name, proto.config_discovery(), last, context);
     return out;
   }
   ParseContext::Scope scope(context, "typed_config");
@@ -82,8 +84,12 @@ std::vector<HttpFilterConfig> ParseHttpFilters(
   std::vector<HttpFilterConfig> out;
   for (int i = 0; i < list.size(); ++i) {
     ParseContext::Scope scope(context, field, i);
-    HttpFilterConfig filter = ParseOne(list[i], context);
     const bool last = i + 1 == list.size();
+    HttpFilterConfig filter = ParseOne(list[i], last, context);
+    if (filter.discovery != nullptr) {
+      out.push_back(std::move(filter));
+      continue;
+    }
     if (filter.is_router && !last) {
       context.Error(absl::StrCat("Error: terminal filter named ", filter.name,
                                  " must be the last filter in a http filter chain."));

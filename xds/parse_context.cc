@@ -1,5 +1,6 @@
 #include "xds/parse_context.h"
 
+#include "absl/strings/cord.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "xds/config_node.h"
@@ -69,10 +70,19 @@ absl::Status ParseContext::status() const { return StatusSince(0); }
 absl::Status ParseContext::StatusSince(size_t since) const {
   if (errors_.size() <= since) return absl::OkStatus();
   std::string text;
+  std::string plain;
   for (size_t i = since; i < errors_.size(); ++i) {
     absl::StrAppend(&text, text.empty() ? "" : "\n", Describe(errors_[i]));
+    absl::StrAppend(&plain, plain.empty() ? "" : "\n", errors_[i].message);
   }
-  return absl::InvalidArgumentError(text);
+  absl::Status status = absl::InvalidArgumentError(text);
+  status.SetPayload(kPlainText, absl::Cord(plain));
+  return status;
+}
+
+std::string PlainText(const absl::Status& status) {
+  const absl::optional<absl::Cord> plain = status.GetPayload(kPlainText);
+  return plain.has_value() ? std::string(*plain) : std::string(status.message());
 }
 
 }  // namespace remora::xds

@@ -135,6 +135,11 @@ class ParseContext {
   std::shared_ptr<const Runtime> runtime_;
 };
 
+// The payload of ParseContext's statuses that holds their messages without places.
+inline constexpr char kPlainText[] = "remora/plain-text";
+// What a status says, without file, line and field path: as Envoy would put it.
+std::string PlainText(const absl::Status& status);
+
 }  // namespace remora::xds
 
 #endif  // REMORA_XDS_PARSE_CONTEXT_H_

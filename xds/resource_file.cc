@@ -33,11 +33,10 @@ FileResources::Item ParseItem(const google::protobuf::Any& any, int index,
   const Extension extension = ParseExtension("", any, context);
   FileResources::Item item{expected.name(extension.value), absl::UnknownError(""), extension.value};
   if (FindResourceType(extension.type_url) != &expected) {
-    item.resource =
-        absl::InvalidArgumentError(absl::StrCat("type URL ", extension.type_url,
-                                                " embedded in an individual Any does not "
-                                                "match the message-wide type URL ",
-                                                expected.type_url));
+    item.resource = absl::DataLossError(absl::StrCat("type URL ", extension.type_url,
+                                                     " embedded in an individual Any does not "
+                                                     "match the message-wide type URL ",
+                                                     expected.type_url));
     return item;
   }
   item.resource = expected.parse(extension.value, context);

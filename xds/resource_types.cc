@@ -6,10 +6,14 @@
 
 #include "absl/strings/str_cat.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
+#include "envoy/config/core/v3/extension.pb.h"
 #include "envoy/config/endpoint/v3/endpoint.pb.h"
 #include "envoy/config/listener/v3/listener.pb.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "envoy/config/route/v3/scoped_route.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/secret.pb.h"
+#include "envoy/service/runtime/v3/rtds.pb.h"
+#include "filters/api/address.h"
 #include "xds/extension.h"
 #include "xds/type_registry.h"
 #include "xds/validate.h"
@@ -22,11 +26,30 @@ using EndpointsProto = envoy::config::endpoint::v3::ClusterLoadAssignment;
 using ListenerProto = envoy::config::listener::v3::Listener;
 using RoutesProto = envoy::config::route::v3::RouteConfiguration;
 using SecretProto = envoy::extensions::transport_sockets::tls::v3::Secret;
+using ScopeProto = envoy::config::route::v3::ScopedRouteConfiguration;
+using HostProto = envoy::config::route::v3::VirtualHost;
+using ExtensionProto = envoy::config::core::v3::TypedExtensionConfig;
+using RuntimeProto = envoy::service::runtime::v3::Runtime;
 
 const std::string& NameOf(const EndpointsProto& proto) { return proto.cluster_name(); }
 template <typename Proto>
 const std::string& NameOf(const Proto& proto) {
   return proto.name();
+}
+
+// Endpoints of a control plane have addresses, not names.
+void CheckHosts(const ClusterLoadAssignment& assignment, ParseContext& context) {
+  for (const LocalityEndpoints& locality : assignment.localities) {
+    for (const Endpoint& endpoint : locality.endpoints) {
+      const AddressSpec& address = endpoint.address;
+      if (address.kind == AddressSpec::Kind::kSocket && !address.host.empty() &&
+          !remora::Address::FromIp(address.host, address.port).has_value()) {
+        context.Error(absl::StrCat("malformed IP address: ", address.host,
+                                   ". Consider setting resolver_name or setting cluster type to "
+                                   "'STRICT_DNS' or 'LOGICAL_DNS'"));
+      }
+    }
+  }
 }
 
 // Bytes → proto → plain type, with every check on the way.
@@ -35,12 +58,17 @@ absl::StatusOr<Resource> ParseBytes(const std::string& bytes, ParseContext& cont
   const size_t before = context.error_count();
   Proto proto;
   if (!proto.ParseFromString(bytes)) {
-    return absl::InvalidArgumentError(
+    return absl::DataLossError(
         absl::StrCat("does not parse as ", proto.GetDescriptor()->full_name()));
   }
   CheckUnknownFields(proto, context);
   Validate(proto, context);
+  if (const absl::Status rules = context.StatusSince(before); !rules.ok())
+    return absl::DataLossError(rules.message());
   auto parsed = T::Parse(proto, context);
+  if constexpr (kKind == ResourceKind::kEndpoints) {
+    if (parsed.ok()) CheckHosts(**parsed, context);
+  }
   absl::Status status = context.StatusSince(before);
   if (!status.ok()) return status;
   return Resource{kKind, NameOf(proto), *std::move(parsed)};
@@ -70,9 +98,31 @@ constexpr ResourceType kTypes[] = {
         "type.googleapis.com/envoy.config.route.v3.RouteConfiguration", "RDS", false),
     Row<Secret, SecretProto, ResourceKind::kSecret>(
         "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret", "SDS", false),
+    Row<ScopedRoute, ScopeProto, ResourceKind::kScopedRoute>(
+        "type.googleapis.com/envoy.config.route.v3.ScopedRouteConfiguration", "SRDS", true),
+    Row<LateVirtualHost, HostProto, ResourceKind::kVirtualHost>(
+        "type.googleapis.com/envoy.config.route.v3.VirtualHost", "VHDS", false),
+    Row<ExtensionConfig, ExtensionProto, ResourceKind::kExtension>(
+        "type.googleapis.com/envoy.config.core.v3.TypedExtensionConfig", "ECDS", false),
+    Row<RuntimeLayer, RuntimeProto, ResourceKind::kRuntime>(
+        "type.googleapis.com/envoy.service.runtime.v3.Runtime", "RTDS", false),
+};
+
+struct OriginalReader {
+  template <typename T>
+  const std::string& operator()(const std::shared_ptr<const T>& value) const {
+    return value->original;
+  }
+  const std::string& operator()(const std::shared_ptr<const RouteTable>& value) const {
+    return value->original();
+  }
 };
 
 }  // namespace
+
+const std::string& OriginalOf(const Resource& resource) {
+  return std::visit(OriginalReader(), resource.value);
+}
 
 absl::Span<const ResourceType> ResourceTypes() { return kTypes; }
 

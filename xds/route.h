@@ -12,12 +12,14 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "filters/matchers.h"
 #include "filters/metadata.h"
 #include "filters/rate_limits.h"
 #include "filters/runtime.h"
 #include "lb/criteria.h"
 #include "xds/access_log.h"
+#include "xds/config_source.h"
 #include "xds/extension.h"
 #include "xds/header_mutation.h"
 #include "xds/parse_context.h"
@@ -260,6 +262,11 @@ class RouteTable {
   static absl::StatusOr<std::shared_ptr<const RouteTable>> Parse(
       const envoy::config::route::v3::RouteConfiguration& proto, ParseContext& context);
 
+  // This table with more virtual hosts (serialized), which came after it by VHDS. An error when
+  // they do not fit each other.
+  absl::StatusOr<std::shared_ptr<const RouteTable>> With(
+      absl::Span<const std::string* const> hosts) const;
+
   RouteResult Match(const RouteQuery& query) const;
   // By domain alone: exact, then the longest suffix "*.x", then the longest prefix "x.*", then "*".
   const VirtualHost* FindVirtualHost(absl::string_view host) const;
@@ -275,6 +282,8 @@ class RouteTable {
   // Whether a route to a cluster that is not there makes the table invalid; absent: true when
   // static.
   std::optional<bool> validate_clusters() const { return validate_clusters_; }
+  // Where more virtual hosts come from (VHDS); kNone for most tables.
+  const ConfigSource& vhds_source() const { return vhds_source_; }
   bool ignore_port_in_host_matching() const { return ignore_port_in_host_matching_; }
   // Every cluster that a route names, without duplicates (weighted and mirrored ones included).
   const std::vector<std::string>& clusters() const { return clusters_; }
@@ -306,6 +315,7 @@ class RouteTable {
   bool most_specific_header_mutations_wins_ = false;
   std::optional<bool> validate_clusters_;
   bool ignore_port_in_host_matching_ = false;
+  ConfigSource vhds_source_;
   std::string original_;
 };
 

@@ -65,12 +65,21 @@ class RouteTable::Parser {
     }
     table_.ignore_port_in_host_matching_ = proto.ignore_port_in_host_matching();
     table_.vhost_header_ = absl::AsciiStrToLower(proto.vhost_header());
-    if (proto.has_vhds()) context_.NotHonoured("vhds");
+    if (proto.has_vhds()) ParseLateHosts(proto.vhds());
     if (proto.cluster_specifier_plugins_size() != 0) {
       context_.NotHonoured("cluster_specifier_plugins");
     }
     if (proto.route_specifiers_size() != 0) {
       context_.ErrorAt("route_specifiers", "are not supported");
+    }
+  }
+
+  void ParseLateHosts(const envoy::config::route::v3::Vhds& proto) {
+    ParseContext::Scope scope(context_, "vhds.config_source");
+    table_.vhds_source_ = ParseConfigSource(proto.config_source(), context_);
+    const ConfigSource& source = table_.vhds_source_;
+    if (source.kind == ConfigSource::Kind::kApi && !source.api.delta()) {
+      context_.Error("vhds: only 'DELTA_GRPC' is supported as an api_type.");
     }
   }
 
@@ -157,6 +166,15 @@ absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::Parse(
   absl::Status status = context.StatusSince(before);
   if (!status.ok()) return status;
   return table;
+}
+
+absl::StatusOr<std::shared_ptr<const RouteTable>> RouteTable::With(
+    absl::Span<const std::string* const> hosts) const {
+  RouteConfigurationProto proto;
+  proto.ParseFromString(original_);
+  for (const std::string* host : hosts) proto.add_virtual_hosts()->ParseFromString(*host);
+  ParseContext context(ParseContext::Origin::kDynamic);
+  return Parse(proto, context);
 }
 
 VirtualHost VirtualHost::Parse(const envoy::config::route::v3::VirtualHost& proto,

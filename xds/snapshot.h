@@ -9,8 +9,11 @@
 #include "absl/container/flat_hash_map.h"
 #include "xds/cluster.h"
 #include "xds/endpoint.h"
+#include "xds/extension_config.h"
 #include "xds/listener.h"
 #include "xds/route.h"
+#include "xds/runtime_layer.h"
+#include "xds/scoped_route.h"
 #include "xds/secret.h"
 
 namespace remora::xds {
@@ -27,10 +30,13 @@ struct ClusterResource {
 struct ListenerResource {
   std::shared_ptr<const Listener> config;
   bool added_via_api = false;
+  std::string version;
+  int64_t updated_ms = 0;
 };
 
 using ClusterResources = absl::flat_hash_map<std::string, ClusterResource>;
 using RouteTables = absl::flat_hash_map<std::string, std::shared_ptr<const RouteTable>>;
+using RuntimeLayers = absl::flat_hash_map<std::string, std::shared_ptr<const RuntimeLayer>>;
 using Secrets = absl::flat_hash_map<std::string, std::shared_ptr<const Secret>>;
 
 // What the control plane, the files and the bootstrap come to at one moment: only resources that
@@ -45,6 +51,9 @@ struct Snapshot {
   std::vector<ListenerResource> listeners;    // bootstrap's first, then by arrival
   std::shared_ptr<const RouteTables> routes;  // by RDS name
   std::shared_ptr<const Secrets> secrets;     // static and SDS, by name
+  std::shared_ptr<const ScopeMap> scopes;     // SRDS, by key
+  std::shared_ptr<const ExtensionConfigs> extensions;
+  std::shared_ptr<const RuntimeLayers> runtime;  // RTDS, by resource name
 };
 
 }  // namespace remora::xds

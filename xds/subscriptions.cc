@@ -5,7 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "xds/parse_context.h"
+#include "xds/subscription_stream.h"
 
 namespace remora::xds {
 namespace {
@@ -26,6 +26,12 @@ constexpr OwnService kOwnServices[] = {
      "DeltaListeners"},
     {ResourceKind::kRouteTable, "route.v3.RouteDiscoveryService", "StreamRoutes", "DeltaRoutes"},
     {ResourceKind::kSecret, "secret.v3.SecretDiscoveryService", "StreamSecrets", "DeltaSecrets"},
+    {ResourceKind::kScopedRoute, "route.v3.ScopedRoutesDiscoveryService", "StreamScopedRoutes",
+     "DeltaScopedRoutes"},
+    {ResourceKind::kVirtualHost, "route.v3.VirtualHostDiscoveryService", "", "DeltaVirtualHosts"},
+    {ResourceKind::kExtension, "extension.v3.ExtensionConfigDiscoveryService",
+     "StreamExtensionConfigs", "DeltaExtensionConfigs"},
+    {ResourceKind::kRuntime, "runtime.v3.RuntimeDiscoveryService", "StreamRuntime", "DeltaRuntime"},
 };
 
 std::string OwnMethod(ResourceKind kind, bool delta) {
@@ -46,55 +52,9 @@ std::string ServersKey(ResourceKind kind, const ApiConfigSource& api) {
   return key;
 }
 
-// One line for each, with its name.
-std::string Describe(const std::vector<Catalog::Refusal>& refusals) {
-  return absl::StrJoin(refusals, "\n", [](std::string* out, const Catalog::Refusal& refusal) {
-    absl::StrAppend(out, refusal.name, ": ", refusal.error);
-  });
-}
-
 std::string TypeUrl(ResourceKind kind) { return std::string(TypeOf(kind).type_url); }
 
 }  // namespace
-
-// One discovery stream with its protocol state.
-struct Subscriptions::Stream {
-  // Puts the stream's servers in place of the bootstrap's.
-  class Servers final : public AdsWorld {
-   public:
-    Servers(SubscriptionWorld* world, ApiConfigSource source)
-        : world_(world), source_(std::move(source)) {}
-    std::unique_ptr<Call> Open(size_t server, absl::string_view method,
-                               CallEvents* events) override {
-      return world_->OpenAt(source_, server, method, events);
-    }
-    std::unique_ptr<TimerHandle> After(std::chrono::nanoseconds delay,
-                                       std::function<void()> fire) override {
-      return world_->After(delay, std::move(fire));
-    }
-    lb::RandomSource& random() override { return world_->random(); }
-
-   private:
-    SubscriptionWorld* world_;
-    ApiConfigSource source_;
-  };
-
-  Stream(SubscriptionWorld* world, const ApiConfigSource& source, AdsSession::Options options)
-      : servers(world, source), session(std::move(options)) {}
-
-  Servers servers;
-  AdsSession session;
-  std::unique_ptr<AdsStream> stream;
-  // What this stream brings: names by kind; none for CDS and LDS, which come as a whole.
-  std::map<ResourceKind, std::set<std::string>> kinds;
-};
-
-struct Subscriptions::File {
-  ResourceKind kind;
-  std::string name;
-  std::string path;
-  std::unique_ptr<SubscriptionWorld::Watch> watch;
-};
 
 Subscriptions::Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog* catalog,
                              SubscriptionWorld* world, Hooks hooks, bool reject_unknown_fields)
@@ -107,23 +67,16 @@ Subscriptions::Subscriptions(std::shared_ptr<const Bootstrap> bootstrap, Catalog
 Subscriptions::~Subscriptions() = default;
 
 void Subscriptions::Emit(UpdateEvent::Kind kind, ResourceKind resource, std::string name,
-                         std::string version, std::string detail) {
+                         std::string version, std::string detail, bool changed) {
   if (hooks_.on_event) {
-    hooks_.on_event({kind, resource, std::move(name), std::move(version), std::move(detail)});
+    hooks_.on_event(
+        {kind, resource, std::move(name), std::move(version), std::move(detail), changed});
   }
 }
 
 void Subscriptions::Start() {
-  phase_ = Phase::kClusters;
-  if (bootstrap_->cds) {
-    StartKind(ResourceKind::kCluster, bootstrap_->cds);
-  } else {
-    clusters_answered_ = true;
-  }
-  for (ResourceKind kind :
-       {ResourceKind::kEndpoints, ResourceKind::kRouteTable, ResourceKind::kSecret}) {
-    SubscribeNames(kind);
-  }
+  phase_ = Phase::kRuntime;
+  SubscribeNames(ResourceKind::kRuntime);
   Advance();
 }
 
@@ -133,6 +86,7 @@ void Subscriptions::StartKind(ResourceKind kind, const ConfigSource& source) {
     WatchResourceFile(kind, "", source);
     return;
   }
+  if (source.polled()) return Poll(kind, "", source);
   Stream& stream =
       source.kind == ConfigSource::Kind::kApi ? OwnStream(kind, source) : AggregatedStream();
   stream.kinds[kind];
@@ -153,7 +107,7 @@ std::unique_ptr<Subscriptions::Stream> Subscriptions::MakeStream(const ApiConfig
   hooks.on_response = [this, raw](const Response& response) { OnResponse(*raw, response); };
   hooks.on_failure = [this, raw] {
     for (const auto& [kind, names] : raw->kinds) {
-      if (TypeOf(kind).full_set) Emit(UpdateEvent::Kind::kFailure, kind, "");
+      if (IsCollection(kind) && names.empty()) Emit(UpdateEvent::Kind::kFailure, kind, "");
       for (const std::string& name : names) Emit(UpdateEvent::Kind::kFailure, kind, name);
     }
   };
@@ -184,15 +138,43 @@ Subscriptions::Stream& Subscriptions::OwnStream(ResourceKind kind, const ConfigS
 }
 
 void Subscriptions::OnInterest(ResourceKind kind) {
-  if (phase_ != Phase::kIdle) SubscribeNames(kind);
+  // The rest waits for the runtime layers.
+  if (phase_ > Phase::kRuntime || (phase_ == Phase::kRuntime && kind == ResourceKind::kRuntime))
+    SubscribeNames(kind);
 }
 
 void Subscriptions::SubscribeNames(ResourceKind kind) {
-  std::map<Stream*, std::set<std::string>> by_stream;
   const std::map<std::string, ConfigSource> wanted = catalog_->Wanted(kind);
+  DropStale(kind, wanted);
+  Subscribe(kind, wanted);
+  // While a response is being applied its answer must go out before what follows from it.
+  if (!applying_) PumpAll();
+}
+
+// What was asked for and is no longer wanted.
+void Subscriptions::DropStale(ResourceKind kind,
+                              const std::map<std::string, ConfigSource>& wanted) {
+  const auto drop = [&](auto& map) {
+    for (auto it = map.begin(); it != map.end();) {
+      const auto& [of_kind, name] = it->first;
+      it = of_kind == kind && wanted.count(name) == 0 ? map.erase(it) : std::next(it);
+    }
+  };
+  drop(files_);
+  drop(fetches_);
+  drop(pollers_);
+}
+
+void Subscriptions::Subscribe(ResourceKind kind,
+                              const std::map<std::string, ConfigSource>& wanted) {
+  std::map<Stream*, std::set<std::string>> by_stream;
   for (const auto& [name, source] : wanted) {
     if (source.kind == ConfigSource::Kind::kPath) {
       WatchResourceFile(kind, name, source);
+      continue;
+    }
+    if (source.polled()) {
+      Poll(kind, name, source);
       continue;
     }
     Stream& stream =
@@ -201,17 +183,7 @@ void Subscriptions::SubscribeNames(ResourceKind kind) {
     // Asked for anew: a name that is awaited already, or was given up, is not timed again.
     if (stream.kinds[kind].count(name) > 0) continue;
     Emit(UpdateEvent::Kind::kAttempt, kind, name);
-    if (!catalog_->Has(kind, name)) StartFetchTimer(kind, name, source.initial_fetch_timeout);
-  }
-  for (auto it = files_.begin(); it != files_.end();) {
-    const bool stale =
-        it->first.first == kind && !it->first.second.empty() && wanted.count(it->first.second) == 0;
-    it = stale ? files_.erase(it) : std::next(it);
-  }
-  for (auto it = fetches_.begin(); it != fetches_.end();) {
-    const bool stale =
-        it->first.first == kind && !it->first.second.empty() && wanted.count(it->first.second) == 0;
-    it = stale ? fetches_.erase(it) : std::next(it);
+    if (!catalog_->Arrived(kind, name)) StartFetchTimer(kind, name, source.initial_fetch_timeout);
   }
   std::vector<Stream*> streams;
   if (aggregated_ != nullptr) streams.push_back(aggregated_.get());
@@ -219,139 +191,19 @@ void Subscriptions::SubscribeNames(ResourceKind kind) {
   for (Stream* stream : streams) {
     if (by_stream.count(stream) == 0 && stream->kinds.count(kind) == 0) continue;
     stream->kinds[kind] = by_stream[stream];
+    // Virtual hosts are of tables, but come by names of their own: all are asked for, as Envoy
+    // does.
+    if (IsCollection(kind) || kind == ResourceKind::kVirtualHost) {
+      stream->session.SubscribeAll(TypeUrl(kind));
+      continue;
+    }
     stream->session.SubscribeTo(TypeUrl(kind), stream->kinds[kind]);
   }
-  // While a response is being applied its answer must go out before what follows from it.
-  if (!applying_) PumpAll();
 }
 
 void Subscriptions::PumpAll() {
   if (aggregated_ != nullptr) aggregated_->stream->Pump();
   for (const auto& [key, stream] : own_) stream->stream->Pump();
-}
-
-Update Subscriptions::Parse(const ResourceType& type, const Response& response) {
-  Update update{type.kind, response.version, {}, type.full_set, response.removed, {}};
-  for (const WireResource& wire : response.resources) {
-    if (wire.heartbeat) {
-      update.confirmed.push_back(wire.name);
-      continue;
-    }
-    ParseContext context(ParseContext::Origin::kDynamic);
-    context.set_unknown_fields_are_errors(reject_unknown_fields_);
-    context.set_runtime(bootstrap_->runtime);
-    std::string name = wire.name.empty() ? type.name(wire.bytes) : wire.name;
-    if (wire.type_url != type.type_url) {
-      update.items.push_back(
-          {std::move(name),
-           absl::InvalidArgumentError(absl::StrCat(
-               wire.type_url, " does not match the message-wide type URL ", type.type_url)),
-           ""});
-      continue;
-    }
-    absl::StatusOr<Resource> resource = type.parse(wire.bytes, context);
-    for (const Finding& warning : context.warnings()) {
-      Emit(UpdateEvent::Kind::kWarning, type.kind, name, response.version,
-           context.Describe(warning));
-    }
-    if (resource.ok()) name = resource->name;
-    update.items.push_back({std::move(name), std::move(resource), wire.bytes});
-  }
-  return update;
-}
-
-void Subscriptions::OnResponse(Stream& stream, const Response& response) {
-  const ResourceType* type = FindResourceType(response.type_url);
-  if (type == nullptr) {
-    stream.session.Refuse(response, absl::StrCat("unknown type URL ", response.type_url), {});
-    return;
-  }
-  Update update = Parse(*type, response);
-  // In the delta spelling a response never is the full set; removals are said.
-  if (stream.session.spelling() == Spelling::kDelta) update.full_set = false;
-  applying_ = true;
-  const std::vector<Catalog::Refusal> refusals = catalog_->Apply(update, world_->WallClockMs());
-  applying_ = false;
-  if (refusals.empty()) {
-    stream.session.Accept(response);
-  } else {
-    std::set<std::string> refused;
-    for (const Catalog::Refusal& refusal : refusals) refused.insert(refusal.name);
-    stream.session.Refuse(response,
-                          absl::StrCat("Error adding/updating ", type->short_name, " resource(s) ",
-                                       Describe(refusals)),
-                          refused);
-  }
-  PumpAll();
-  Report(update, refusals, /*from_stream=*/true);
-  FirstAnswer(type->kind);
-}
-
-// Envoy counts the next attempt as soon as one has ended; of files each reading is one.
-void Subscriptions::Report(const Update& update, const std::vector<Catalog::Refusal>& refusals,
-                           bool from_stream) {
-  for (const Update::Item& item : update.items) StopFetchTimer(update.kind, item.name);
-  const auto emit = [&](UpdateEvent::Kind kind, const std::string& name,
-                        const std::string& detail) {
-    Emit(kind, update.kind, name, update.version, detail);
-    if (from_stream) Emit(UpdateEvent::Kind::kAttempt, update.kind, name);
-  };
-  if (TypeOf(update.kind).full_set) {
-    if (refusals.empty()) {
-      emit(UpdateEvent::Kind::kSuccess, "", "");
-    } else {
-      emit(UpdateEvent::Kind::kRejected, "", Describe(refusals));
-    }
-    return;
-  }
-  std::set<std::string> refused;
-  for (const Catalog::Refusal& refusal : refusals) {
-    refused.insert(refusal.name);
-    emit(UpdateEvent::Kind::kRejected, refusal.name, refusal.error);
-  }
-  for (const Update::Item& item : update.items) {
-    if (refused.count(item.name) == 0) emit(UpdateEvent::Kind::kSuccess, item.name, "");
-  }
-}
-
-void Subscriptions::WatchResourceFile(ResourceKind kind, const std::string& name,
-                                      const ConfigSource& source) {
-  std::unique_ptr<File>& slot = files_[{kind, name}];
-  if (slot != nullptr && slot->path == source.path) return;
-  slot = std::make_unique<File>(File{kind, name, source.path, nullptr});
-  File* file = slot.get();
-  file->watch =
-      world_->WatchFile(source.path, source.watched_directory, [this, file] { ReadFile(*file); });
-  // A first reading in a later turn: the catalog may be in the middle of an update.
-  fetches_[{kind, name}] =
-      world_->After(std::chrono::nanoseconds(0), [this, file] { ReadFile(*file); });
-}
-
-void Subscriptions::ReadFile(File& file) {
-  StopFetchTimer(file.kind, file.name);
-  Emit(UpdateEvent::Kind::kAttempt, file.kind, file.name);
-  absl::StatusOr<FileResources> read = ReadResourceFile(file.path, TypeOf(file.kind).type_url);
-  if (!read.ok()) {
-    Emit(UpdateEvent::Kind::kFailure, file.kind, file.name, "",
-         std::string(read.status().message()));
-    if (!file.name.empty()) catalog_->OnFetchTimeout(file.kind, file.name);
-    FirstAnswer(file.kind);
-    return;
-  }
-  for (const std::string& warning : read->warnings) {
-    Emit(UpdateEvent::Kind::kWarning, file.kind, file.name, read->version, warning);
-  }
-  Update update{file.kind, read->version, {}, file.name.empty(), {}, {}};
-  for (FileResources::Item& item : read->items) {
-    if (!file.name.empty() && item.name != file.name) continue;
-    update.items.push_back({std::move(item.name), std::move(item.resource), std::move(item.bytes)});
-  }
-  const std::string name = file.name;
-  const ResourceKind kind = file.kind;
-  const bool found = name.empty() || !update.items.empty();
-  Report(update, catalog_->Apply(update, world_->WallClockMs()), /*from_stream=*/false);
-  if (!found) catalog_->OnFetchTimeout(kind, name);
-  FirstAnswer(kind);
 }
 
 void Subscriptions::StartFetchTimer(ResourceKind kind, const std::string& name,
@@ -362,7 +214,7 @@ void Subscriptions::StartFetchTimer(ResourceKind kind, const std::string& name,
   slot = world_->After(absl::ToChronoNanoseconds(timeout), [this, kind, name] {
     StopFetchTimer(kind, name);
     Emit(UpdateEvent::Kind::kFetchTimeout, kind, name);
-    if (name.empty()) {
+    if (kind == ResourceKind::kCluster || kind == ResourceKind::kListener) {
       FirstAnswer(kind);
     } else {
       catalog_->OnFetchTimeout(kind, name);
@@ -382,6 +234,18 @@ void Subscriptions::FirstAnswer(ResourceKind kind) {
   Advance();
 }
 
+void Subscriptions::StartClusters() {
+  phase_ = Phase::kClusters;
+  if (bootstrap_->cds) {
+    StartKind(ResourceKind::kCluster, bootstrap_->cds);
+  } else {
+    clusters_answered_ = true;
+  }
+  for (const ResourceKind kind : kReferredKinds) {
+    if (kind != ResourceKind::kRuntime) SubscribeNames(kind);
+  }
+}
+
 void Subscriptions::OnCatalogChange() {
   if (phase_ != Phase::kIdle) Advance();
 }
@@ -389,6 +253,7 @@ void Subscriptions::OnCatalogChange() {
 void Subscriptions::Advance() {
   if (advancing_) return;
   advancing_ = true;
+  if (phase_ == Phase::kRuntime && catalog_->AllArrived(ResourceKind::kRuntime)) StartClusters();
   if (phase_ == Phase::kClusters && clusters_answered_ && catalog_->clusters_settled()) {
     phase_ = Phase::kListeners;
     if (bootstrap_->lds) {

@@ -13,6 +13,7 @@
 #include "xds/ads_stream.h"
 #include "xds/bootstrap.h"
 #include "xds/catalog.h"
+#include "xds/rest_poller.h"
 
 namespace remora::xds {
 
@@ -30,6 +31,11 @@ class SubscriptionWorld : public AdsWorld {
   // Opens a call towards the servers of `source` instead of the bootstrap's ADS servers.
   virtual std::unique_ptr<Call> OpenAt(const ApiConfigSource& source, size_t server,
                                        absl::string_view method, CallEvents* events) = 0;
+  // One POST of JSON to the cluster of a REST source. `done` is called once, in a later turn, with
+  // the status (0: there was no answer) and the body; not after the handle's destruction.
+  using PostDone = std::function<void(int status, absl::string_view body)>;
+  virtual std::unique_ptr<TimerHandle> Post(const ApiConfigSource& source, absl::string_view path,
+                                            std::string body, PostDone done) = 0;
   virtual int64_t WallClockMs() = 0;
 };
 
@@ -41,6 +47,7 @@ struct UpdateEvent {
     kRejected,      // (part of) a response was refused; `detail` says why
     kFailure,       // the stream ended, or a file could not be read
     kFetchTimeout,  // initial_fetch_timeout
+    kEmpty,         // an answer without the resource
     kWarning,       // `detail`: a field that is not honoured
   };
   Kind kind;
@@ -48,12 +55,14 @@ struct UpdateEvent {
   std::string name;  // empty for CDS and LDS as a whole
   std::string version;
   std::string detail;
+  bool changed = true;  // kSuccess: something was added or became another
 };
 
 // Brings resources into a catalog: from the aggregated stream, from streams of their own, and from
 // files; each kind as its sources say. Subscribes to what the catalog wants, times first fetches.
 //
-// Start-up order (Envoy's): clusters first; listeners once clusters have settled.
+// Start-up order (Envoy's): runtime layers first, then clusters, listeners once clusters have
+// settled.
 //
 // Threads: main. The catalog's hooks must call OnInterest().
 class Subscriptions {
@@ -78,13 +87,22 @@ class Subscriptions {
   bool initialized() const { return phase_ == Phase::kDone; }
 
  private:
-  // Clusters are awaited, then listeners, then all is done.
-  enum class Phase { kIdle, kClusters, kListeners, kDone };
+  // Each is awaited before the next begins.
+  enum class Phase { kIdle, kRuntime, kClusters, kListeners, kDone };
   struct Stream;
   struct File;
 
   void StartKind(ResourceKind kind, const ConfigSource& source);
   void SubscribeNames(ResourceKind kind);
+  void Subscribe(ResourceKind kind, const std::map<std::string, ConfigSource>& wanted);
+  void DropStale(ResourceKind kind, const std::map<std::string, ConfigSource>& wanted);
+  void Poll(ResourceKind kind, const std::string& name, const ConfigSource& source);
+  void OnPolled(RestPoller& poller, ResourceKind kind, const std::string& name,
+                const Response& response);
+  // A source of one resource gave all of `update`: it must hold that resource alone. False: it was
+  // dealt with.
+  bool HoldsOne(const std::string& name, Update* update);
+  void StartClocks(ResourceKind kind, const Response& response);
   void WatchResourceFile(ResourceKind kind, const std::string& name, const ConfigSource& source);
   void ReadFile(File& file);
   Stream& AggregatedStream();
@@ -99,9 +117,10 @@ class Subscriptions {
   void StopFetchTimer(ResourceKind kind, const std::string& name);
   void PumpAll();
   void FirstAnswer(ResourceKind kind);
+  void StartClusters();
   void Advance();
   void Emit(UpdateEvent::Kind kind, ResourceKind resource, std::string name,
-            std::string version = "", std::string detail = "");
+            std::string version = "", std::string detail = "", bool changed = true);
 
   std::shared_ptr<const Bootstrap> bootstrap_;
   Catalog* catalog_;
@@ -117,6 +136,9 @@ class Subscriptions {
   std::map<std::string, std::unique_ptr<Stream>> own_;
   std::map<std::pair<ResourceKind, std::string>, std::unique_ptr<File>> files_;
   std::map<std::pair<ResourceKind, std::string>, std::unique_ptr<AdsWorld::TimerHandle>> fetches_;
+  std::map<std::pair<ResourceKind, std::string>, std::unique_ptr<RestPoller>> pollers_;
+  // Resources with a time to live.
+  std::map<std::pair<ResourceKind, std::string>, std::unique_ptr<AdsWorld::TimerHandle>> clocks_;
 };
 
 }  // namespace remora::xds

@@ -2,8 +2,11 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "filters/api/arena.h"
 #include "proxy/base/timer.h"
 #include "proxy/grpc/client.h"
+#include "proxy/stream/side_calls.h"
 
 namespace remora::proxy {
 namespace {
@@ -64,6 +67,42 @@ class PathWatch final : public xds::SubscriptionWorld::Watch {
   std::unique_ptr<FileWatcher::Watch> watch_;
 };
 
+class RestCall final : public xds::AdsWorld::TimerHandle {
+ public:
+  RestCall(WorkerView& view, const xds::ApiConfigSource& source, absl::string_view path,
+           const std::string& json, xds::SubscriptionWorld::PostDone done) {
+    const std::string& cluster = source.cluster_names.front();
+    Headers* headers = arena_.New<Headers>(&arena_);
+    headers->set_pseudo_static(HeaderId::kMethod, "POST");
+    headers->set_pseudo(HeaderId::kAuthority, cluster);
+    headers->set_pseudo(HeaderId::kPath, path);
+    headers->set_pseudo_static(HeaderId::kScheme, "http");
+    headers->Set(HeaderId::kContentType, "application/json");
+    headers->Set(HeaderId::kContentLength, absl::StrCat(json.size()));
+    Body body;
+    body.Append(json);
+    HttpCall call;
+    call.cluster = cluster;
+    call.headers = headers;
+    call.body = &body;
+    call.timeout_ms = absl::ToInt64Milliseconds(source.request_timeout);
+    call.max_answer_bytes = kMostBytes;
+    call_ = StartHttpCall(view, call, [done = std::move(done)](const HttpAnswer& answer) {
+      // The callback may drop this call.
+      const xds::SubscriptionWorld::PostDone told = done;
+      const bool answered = answer.end == HttpCallEnd::kAnswered;
+      const std::string text(answered ? answer.body : absl::string_view());
+      told(answered ? answer.headers->status() : 0, text);
+    });
+  }
+
+ private:
+  // Of one answer; a larger world is for a stream.
+  static constexpr uint64_t kMostBytes = 256 * 1024 * 1024;
+  Arena arena_;
+  std::unique_ptr<SideCall> call_;
+};
+
 }  // namespace
 
 DiscoveryWorld::DiscoveryWorld(Loop* loop, WorkerView* view, FileWatcher* files, uint64_t seed)
@@ -84,6 +123,12 @@ std::unique_ptr<xds::AdsWorld::Call> DiscoveryWorld::OpenAt(const xds::ApiConfig
 std::unique_ptr<xds::AdsWorld::TimerHandle> DiscoveryWorld::After(std::chrono::nanoseconds delay,
                                                                   std::function<void()> fire) {
   return std::make_unique<LoopTimer>(loop_, delay, std::move(fire));
+}
+
+std::unique_ptr<xds::AdsWorld::TimerHandle> DiscoveryWorld::Post(const xds::ApiConfigSource& source,
+                                                                 absl::string_view path,
+                                                                 std::string body, PostDone done) {
+  return std::make_unique<RestCall>(*view_, source, path, body, std::move(done));
 }
 
 std::unique_ptr<xds::SubscriptionWorld::Watch> DiscoveryWorld::WatchFile(

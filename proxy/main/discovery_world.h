@@ -28,6 +28,8 @@ class DiscoveryWorld final : public xds::SubscriptionWorld {
                                      std::function<void()> fire) override;
   std::unique_ptr<Watch> WatchFile(const std::string& path, const std::string& directory,
                                    std::function<void()> changed) override;
+  std::unique_ptr<TimerHandle> Post(const xds::ApiConfigSource& source, absl::string_view path,
+                                    std::string body, PostDone done) override;
   lb::RandomSource& random() override { return random_; }
   int64_t WallClockMs() override { return loop_->system_now_ns() / 1000000; }
 

@@ -1,9 +1,13 @@
 #include "proxy/main/listener_set.h"
 
 #include <algorithm>
+#include <deque>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/base/timer.h"
 
 namespace remora::proxy {
 namespace {
@@ -27,12 +31,108 @@ constexpr StatDef kSchema[] = {
 
 }  // namespace
 
+// What drains: whole listeners, and chains that an update took out of one. Each ends by itself.
+class ListenerSet::Drains {
+ public:
+  Drains(ListenerSet* set, Loop* loop, int64_t duration_ms)
+      : set_(set),
+        duration_ms_(duration_ms),
+        loop_(loop),
+        timer_(&loop->timers(), [](void* self) { static_cast<Drains*>(self)->OnTimer(); }, this) {}
+
+  struct Item {
+    int64_t until_ns = 0;
+    size_t chains = 0;
+    std::optional<xds::ListenerResource> listener;
+  };
+  void Add(size_t chains, std::optional<xds::ListenerResource> listener) {
+    items_.push_back({loop_->now_ns() + duration_ms_ * 1000000, chains, std::move(listener)});
+    if (!timer_.armed()) timer_.StartMs(duration_ms_);
+    Publish();
+  }
+  const std::deque<Item>& items() const { return items_; }
+
+ private:
+  void OnTimer() {
+    while (!items_.empty() && items_.front().until_ns <= loop_->now_ns()) items_.pop_front();
+    if (!items_.empty()) timer_.Start(items_.front().until_ns - loop_->now_ns());
+    Publish();
+  }
+  void Publish() {
+    uint64_t chains = 0;
+    uint64_t listeners = 0;
+    for (const Item& item : items_) {
+      chains += item.chains;
+      listeners += item.listener.has_value() ? 1 : 0;
+    }
+    set_->Set(ManagerStat::kFilterChainsDraining, chains);
+    set_->Set(ManagerStat::kDraining, listeners);
+  }
+
+  ListenerSet* set_;
+  int64_t duration_ms_;
+  Loop* loop_;
+  Timer timer_;
+  std::deque<Item> items_;
+};
+
 ListenerSet::ListenerSet(ListenerInput base, std::function<void(const std::string&)> log)
     : base_(std::move(base)),
       log_(std::move(log)),
       cells_(
           base_.stats->main_slab()->Cells(*base_.stats->Register("listener_manager.", kSchema))) {
   base_.buckets = &buckets_;
+}
+
+ListenerSet::~ListenerSet() = default;
+
+void ListenerSet::set_drain(Loop* loop, int64_t duration_ms) {
+  drains_ = std::make_unique<Drains>(this, loop, duration_ms);
+}
+
+std::vector<xds::ListenerResource> ListenerSet::draining() const {
+  std::vector<xds::ListenerResource> out;
+  if (drains_ == nullptr) return out;
+  for (const Drains::Item& item : drains_->items()) {
+    if (item.listener.has_value()) out.push_back(*item.listener);
+  }
+  return out;
+}
+
+void ListenerSet::NoteReplaced(const ServedListener& old, const ServedListener& next) {
+  if (old.id != next.id) return NoteRemoved(old);
+  if (drains_ == nullptr) return;
+  size_t gone = 0;
+  for (const auto& [config, chain] : old.chains) {
+    gone += std::none_of(
+        next.chains.begin(), next.chains.end(),
+        [&chain = chain](const auto& kept) { return kept.second->config == chain->config; });
+  }
+  if (gone > 0) drains_->Add(gone, std::nullopt);
+}
+
+void ListenerSet::NoteRemoved(const ServedListener& old) {
+  // Before the workers began there was nothing to let go.
+  if (drains_ == nullptr || !listening_) return;
+  const auto resource = resources_.find(old.config->name);
+  if (resource != resources_.end()) drains_->Add(0, resource->second);
+}
+
+// Who comes to an address that no listener has any longer is refused at once.
+void ListenerSet::CloseUnused(const std::vector<std::shared_ptr<const ServedListener>>& next) {
+  std::set<const ListenGroup*> used;
+  for (const auto& listener : next) {
+    for (const auto& group : listener->sockets) used.insert(group.get());
+  }
+  for (const auto& listener : served_) {
+    for (const auto& group : listener->sockets) {
+      if (used.count(group.get()) == 0) group->Close();
+    }
+  }
+}
+
+void ListenerSet::Set(ManagerStat stat, uint64_t value) {
+  cells_[static_cast<size_t>(stat)].store(value, std::memory_order_relaxed);
 }
 
 void ListenerSet::Count(ManagerStat stat) {
@@ -73,6 +173,7 @@ absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listen
     const bool changed = previous == nullptr || previous->config != resource.config;
     if (changed) {
       Count(previous == nullptr ? ManagerStat::kAdded : ManagerStat::kModified);
+      if (previous != nullptr) NoteReplaced(*previous, **built);
       if (previous != nullptr && (*built)->id == previous->id) Count(ManagerStat::kInPlaceUpdated);
       // Each worker takes it in.
       for (uint32_t i = 0; i < base_.workers; ++i) Count(ManagerStat::kCreateSuccess);
@@ -80,8 +181,11 @@ absl::Status ListenerSet::Apply(const std::vector<xds::ListenerResource>& listen
     next.push_back(*std::move(built));
   }
   for (const auto& listener : served_) {
-    if (resources.count(listener->config->name) == 0) Count(ManagerStat::kRemoved);
+    if (resources.count(listener->config->name) > 0) continue;
+    Count(ManagerStat::kRemoved);
+    NoteRemoved(*listener);
   }
+  CloseUnused(next);
   served_ = std::move(next);
   resources_ = std::move(resources);
   cells_[static_cast<size_t>(ManagerStat::kActive)].store(served_.size(),

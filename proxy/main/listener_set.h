@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "proxy/base/loop.h"
 #include "proxy/main/served_listener.h"
 #include "proxy/stream/token_buckets.h"
 #include "xds/snapshot.h"
@@ -23,6 +24,10 @@ class ListenerSet {
  public:
   // `base`: all of the input but config, previous and refresh_tls. `log`: what went wrong.
   ListenerSet(ListenerInput base, std::function<void(const std::string&)> log);
+  ~ListenerSet();
+  // How long what was replaced or removed lets its connections go; counted and shown meanwhile.
+  // Without this nothing is.
+  void set_drain(Loop* loop, int64_t duration_ms);
 
   // The first error, for start-up; later updates log it and go on.
   absl::Status Apply(const std::vector<xds::ListenerResource>& listeners, bool secrets_changed);
@@ -35,8 +40,11 @@ class ListenerSet {
   const std::vector<std::shared_ptr<const ServedListener>>& served() const { return served_; }
   const xds::ListenerResource* resource(const std::string& name) const;
   void SetWorkersStarted();
+  // Listeners under way out, the oldest first.
+  std::vector<xds::ListenerResource> draining() const;
 
  private:
+  class Drains;
   enum class ManagerStat {
     kAdded,
     kCreateFailure,
@@ -53,6 +61,10 @@ class ListenerSet {
     kWorkersStarted,
   };
   void Count(ManagerStat stat);
+  void Set(ManagerStat stat, uint64_t value);
+  void NoteReplaced(const ServedListener& old, const ServedListener& next);
+  void NoteRemoved(const ServedListener& old);
+  void CloseUnused(const std::vector<std::shared_ptr<const ServedListener>>& next);
 
   TokenBuckets buckets_;
   ListenerInput base_;
@@ -61,6 +73,7 @@ class ListenerSet {
   std::map<std::string, xds::ListenerResource> resources_;
   std::vector<std::shared_ptr<const ServedListener>> served_;
   bool listening_ = false;
+  std::unique_ptr<Drains> drains_;
 };
 
 }  // namespace remora::proxy

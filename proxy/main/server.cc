@@ -15,7 +15,6 @@
 #include "proxy/main/local_address.h"
 #include "proxy/main/probers.h"
 #include "proxy/main/signals.h"
-#include "proxy/stream/route_stats.h"
 
 namespace remora::proxy {
 namespace {
@@ -77,6 +76,8 @@ Address Server::HostAddress() const { return LocalAddress(options_.prefer_ipv6);
 
 void Server::BuildWorld() {
   files_ = std::make_unique<FileWatcher>(&loop_);
+  layers_ = std::make_unique<RuntimeLayers>(bootstrap_, validate_only_ ? nullptr : files_.get(),
+                                            [this] { LoadRuntime(); });
   sockets_ = std::make_unique<ListenSockets>(options_.concurrency);
   tls_ = std::make_unique<TlsContexts>(&stats_);
   const StatBlock* file_block = stats_.Register("filesystem.", FileStatSchema());
@@ -197,11 +198,12 @@ absl::Status Server::Initialize(bool validate_only) {
   server_stats_.Set(ServerStat::kConcurrency, options_.concurrency);
   server_stats_.Set(ServerStat::kLive, 1);
   server_stats_.Set(ServerStat::kHotRestartEpoch, options_.restart_epoch);
-  // Envoy counts two at its start: the layers before there are clusters, and those after.
-  CountRuntimeLoad();
-  CountRuntimeLoad();
   BuildWorld();
+  // Envoy loads them twice at its start: before there are clusters, and after.
+  LoadRuntime();
+  LoadRuntime();
   BuildWorkers();
+  log_files_.set_process(bootstrap_->node.original, &stats_);
   ListenerInput base;
   base.workers = options_.concurrency;
   base.stats = &stats_;
@@ -216,6 +218,7 @@ absl::Status Server::Initialize(bool validate_only) {
   };
   listeners_ = std::make_unique<ListenerSet>(
       std::move(base), [](const std::string& text) { REMORA_LOG(kWarning, "config", text); });
+  if (!validate_only) listeners_->set_drain(&loop_, int64_t{1000} * options_.drain_time_s);
   xds::Catalog::Hooks hooks;
   hooks.on_change = [this] { OnCatalogChange(); };
   hooks.on_interest = [this](xds::ResourceKind kind) {
@@ -243,23 +246,6 @@ absl::Status Server::StartAdmin() {
 void Server::OnCatalogChange() {
   snapshot_due_ = true;
   PublishSoon();
-}
-
-void Server::ApplySnapshot() {
-  snapshot_due_ = false;
-  const std::shared_ptr<const xds::Snapshot> previous = std::move(snapshot_);
-  snapshot_ = catalog_->TakeSnapshot();
-  const bool secrets_changed = tls_->SetSecrets(snapshot_->secrets);
-  if (secrets_changed || previous == nullptr) WatchSecretFiles();
-  if (previous == nullptr || previous->clusters != snapshot_->clusters || secrets_changed) {
-    clusters_->Apply(*snapshot_->clusters, secrets_changed);
-  }
-  if (previous == nullptr || previous->routes != snapshot_->routes) {
-    routes_ = std::make_shared<RouteMap>(snapshot_->routes->begin(), snapshot_->routes->end());
-    for (const auto& [name, table] : *routes_) RegisterRouteStats(*table, stats_);
-  }
-  const absl::Status status = listeners_->Apply(snapshot_->listeners, secrets_changed);
-  if (previous == nullptr) initial_error_ = status;
 }
 
 void Server::PublishSoon() { loop_.AtEndOfTurn(publish_.get()); }
@@ -333,22 +319,6 @@ void Server::SetState(ServerState state) {
   state_ = state;
   server_stats_.Set(ServerStat::kState, static_cast<uint64_t>(state));
   server_stats_.Set(ServerStat::kLive, state == ServerState::kLive ? 1 : 0);
-}
-
-void Server::CountRuntimeLoad() {
-  runtime_stats_.Add(RuntimeStat::kLoadSuccess);
-  runtime_stats_.Add(RuntimeStat::kOverrideDirNotExists);
-  runtime_stats_.Set(RuntimeStat::kNumKeys, runtime_->size());
-  runtime_stats_.Set(RuntimeStat::kNumLayers, runtime_->layers().size());
-}
-
-void Server::set_runtime(std::shared_ptr<const Runtime> runtime) {
-  runtime_ = std::move(runtime);
-  CountRuntimeLoad();
-  // Only the admin layer changes, and only by somebody's wish.
-  runtime_stats_.Set(RuntimeStat::kAdminOverridesActive, 1);
-  http_->set_runtime(runtime_);
-  PublishSoon();
 }
 
 void Server::SetHealthCheckFailing(bool failing) {

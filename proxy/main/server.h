@@ -21,6 +21,7 @@
 #include "proxy/main/listener_set.h"
 #include "proxy/main/options.h"
 #include "proxy/main/published.h"
+#include "proxy/main/runtime_layers.h"
 #include "proxy/main/server_state.h"
 #include "proxy/main/server_stats.h"
 #include "proxy/main/tls_contexts.h"
@@ -67,13 +68,19 @@ class Server {
   ServerState state() const { return state_; }
   int64_t start_ms() const { return start_ms_; }
   std::shared_ptr<const Runtime> runtime() const { return runtime_; }
-  void set_runtime(std::shared_ptr<const Runtime> runtime);
+  // Overrides in the admin layer of runtime; see RuntimeLayers.
+  absl::Status OverrideRuntime(const std::vector<std::pair<std::string, std::string>>& values);
   // Gauges that are computed, not counted; before a scrape.
   void RefreshGauges();
 
  private:
   class PublishItem;
-  void CountRuntimeLoad();
+  // Reads the runtime layers anew.
+  void LoadRuntime();
+  void ApplyRoutes();
+  void AddLateFilters(RouteMap* routes);
+  std::shared_ptr<const LateFilter> KnownLateFilter(
+      const std::string& key, const std::shared_ptr<const xds::ExtensionConfig>& source) const;
   void BuildWorld();
   void FillClusterWorld();
   void FillLocalCluster();
@@ -103,6 +110,7 @@ class Server {
   HealthLog health_log_;
   std::shared_ptr<const Runtime> runtime_;
   std::unique_ptr<FileWatcher> files_;
+  std::unique_ptr<RuntimeLayers> layers_;
   std::map<std::string, std::unique_ptr<DnsResolver>> resolvers_;
   std::unique_ptr<ListenSockets> sockets_;
   std::unique_ptr<TlsContexts> tls_;

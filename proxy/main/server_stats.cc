@@ -45,18 +45,45 @@ constexpr StatDef kControlPlane[] = {
 constexpr StatDef kUpdate[] = {
     {"update_attempt", StatKind::kCounter},     {"update_success", StatKind::kCounter},
     {"update_rejected", StatKind::kCounter},    {"update_failure", StatKind::kCounter},
-    {"init_fetch_timeout", StatKind::kCounter}, {"config_reload", StatKind::kCounter},
-    {"update_time", StatKind::kGauge},          {"version", StatKind::kGauge},
+    {"init_fetch_timeout", StatKind::kCounter}, {"update_time", StatKind::kGauge},
+    {"version", StatKind::kGauge},
+};
+
+constexpr StatDef kReload[] = {
+    {"config_reload", StatKind::kCounter},
+    {"config_reload_time_ms", StatKind::kGauge},
+};
+
+constexpr StatDef kEmptyUpdate[] = {{"update_empty", StatKind::kCounter}};
+
+constexpr StatDef kExtension[] = {
+    {"config_reload", StatKind::kCounter},
+    {"config_fail", StatKind::kCounter},
+    {"config_conflict", StatKind::kCounter},
+};
+
+constexpr StatDef kSecretUpdate[] = {{"key_rotation_failed", StatKind::kCounter}};
+
+constexpr StatDef kScope[] = {
+    {"all_scopes", StatKind::kGauge},
+    {"active_scopes", StatKind::kGauge},
+    {"on_demand_scopes", StatKind::kGauge},
 };
 
 constexpr StatDef kEndpointUpdate[] = {
     {"update_rejected", StatKind::kCounter},
     {"init_fetch_timeout", StatKind::kCounter},
+    {"update_time", StatKind::kGauge},
 };
 
 }  // namespace
 
 StatSchema EndpointUpdateStatSchema() { return kEndpointUpdate; }
+StatSchema ReloadStatSchema() { return kReload; }
+StatSchema EmptyUpdateStatSchema() { return kEmptyUpdate; }
+StatSchema ExtensionStatSchema() { return kExtension; }
+StatSchema ScopeStatSchema() { return kScope; }
+StatSchema SecretUpdateStatSchema() { return kSecretUpdate; }
 StatSchema ServerStatSchema() { return kServer; }
 StatSchema RuntimeStatSchema() { return kRuntime; }
 StatSchema ControlPlaneStatSchema() { return kControlPlane; }

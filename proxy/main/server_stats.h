@@ -55,14 +55,29 @@ enum class UpdateStat : uint8_t {
   kRejected,
   kFailure,
   kInitFetchTimeout,
-  kConfigReload,
   kUpdateTime,
   kVersion,
 };
 StatSchema UpdateStatSchema();
 
+// Besides, where new contents are put into force: CDS, RDS, SRDS, VHDS, ECDS.
+enum class ReloadStat : uint8_t { kReloads, kTimeMs };
+StatSchema ReloadStatSchema();
+// Where an answer may lack what was asked for: RDS, SRDS, VHDS.
+enum class EmptyUpdateStat : uint8_t { kEmpty };
+StatSchema EmptyUpdateStatSchema();
+// "extension_config_discovery.http_filter.NAME."
+enum class ExtensionStat : uint8_t { kReloads, kFailures, kConflicts };
+StatSchema ExtensionStatSchema();
+// "sds.NAME."
+enum class SecretUpdateStat : uint8_t { kRotationFailed };
+StatSchema SecretUpdateStatSchema();
+// "http.PREFIX.scoped_rds.NAME."
+enum class ScopeStat : uint8_t { kAll, kActive, kOnDemand };
+StatSchema ScopeStatSchema();
+
 // What EDS counts beside a cluster's own numbers ("cluster.NAME.").
-enum class EndpointUpdateStat : uint8_t { kRejected, kInitFetchTimeout };
+enum class EndpointUpdateStat : uint8_t { kRejected, kInitFetchTimeout, kUpdateTime };
 StatSchema EndpointUpdateStatSchema();
 
 }  // namespace remora::proxy

@@ -106,6 +106,11 @@ void ListenGroup::StopListening() {
   for (int fd : descriptors_) shutdown(fd, SHUT_RD);
 }
 
+void ListenGroup::Close() {
+  StopListening();
+  listening_ = false;
+}
+
 absl::StatusOr<std::shared_ptr<ListenGroup>> ListenSockets::Bind(const Address& address,
                                                                  const ListenOptions& options) {
   const std::string key = Key(address, options);

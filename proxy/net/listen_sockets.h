@@ -45,6 +45,8 @@ class ListenGroup {
   absl::Status Listen();
   // Refuses new connections from now on; the address stays reserved.
   void StopListening();
+  // As StopListening(), until somebody wants to Listen() again: no listener has the address now.
+  void Close();
 
  private:
   friend class ListenSockets;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/stream/grpc_log.h"
 
 namespace remora::proxy {
 
@@ -51,10 +52,13 @@ absl::StatusOr<AccessLog> AccessLog::Make(const std::vector<xds::AccessLog>& con
       case xds::AccessLog::Sink::kStderr:
         sink.file = files.Stderr();
         break;
-      case xds::AccessLog::Sink::kOther:
-        return absl::UnimplementedError(absl::StrCat("access log '", config.name, "' of type ",
-                                                     config.extension.type_name(),
-                                                     " is not supported"));
+      case xds::AccessLog::Sink::kOther: {
+        absl::StatusOr<std::shared_ptr<const GrpcLogTarget>> target =
+            GrpcLogTarget::Make(config, files);
+        if (!target.ok()) return target.status();
+        sink.grpc = *std::move(target);
+        break;
+      }
     }
     out.sinks_.push_back(std::move(sink));
   }
@@ -65,6 +69,10 @@ void AccessLog::Log(const StreamInfo& info, LogMoment moment, const Runtime* run
                     uint64_t random, LogWriter& writer) const {
   for (const Sink& sink : sinks_) {
     if (sink.filter != nullptr && !PassesLogFilter(*sink.filter, {info, moment, runtime, random})) {
+      continue;
+    }
+    if (sink.grpc != nullptr) {
+      if (writer.grpc() != nullptr) writer.grpc()->Log(sink.grpc, info, moment);
       continue;
     }
     sink.formatter->Format(info, writer.Buffer(sink.file));

@@ -14,6 +14,8 @@
 
 namespace remora::proxy {
 
+struct GrpcLogTarget;
+
 // When a line is written (%ACCESS_LOG_TYPE%, log_type_filter).
 enum class LogMoment : uint8_t {
   kDownstreamEnd,       // an exchange is over
@@ -49,6 +51,7 @@ class AccessLog {
     std::shared_ptr<const xds::AccessLogFilter> filter;
     std::shared_ptr<const Formatter> formatter;
     std::shared_ptr<const LogFile> file;
+    std::shared_ptr<const GrpcLogTarget> grpc;  // in place of a file
   };
   std::vector<Sink> sinks_;
 };

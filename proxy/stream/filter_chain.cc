@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "proxy/stream/filter_slot.h"
+#include "proxy/stream/late_http_filter.h"
 
 namespace remora::proxy {
 
@@ -15,12 +16,29 @@ void FilterChain::Build(const HttpService::Chain& chain) {
   Arena& arena = host_->arena();
   slots_ = arena.NewArray<Slot*>(chain.filters.size());
   for (const HttpService::Filter& filter : chain.filters) {
-    if (!IsFilterOn(*filter.config, levels)) continue;
-    slots_[count_] = new (arena.Allocate(sizeof(Slot), alignof(Slot))) Slot(this, count_, filter);
-    slots_[count_]->Start();
-    ++count_;
+    const HttpService::Filter* chosen = &filter;
+    if (!filter.late_key.empty()) {
+      if (!pin_) pin_ = host_->view().Pin();
+      const auto* late = static_cast<const LateHttpFilter*>(pin_.FindFilter(filter.late_key));
+      if (late == nullptr) {
+        // Nothing may pass a chain that lacks one of its filters.
+        for (size_t i = 0; i < count_; ++i) slots_[i]->~Slot();
+        count_ = 0;
+        Add(MissingFilter(), arena);
+        break;
+      }
+      chosen = &late->filter;
+      if (late->config.is_router) continue;
+    }
+    if (IsFilterOn(*chosen->config, levels)) Add(*chosen, arena);
   }
   response_start_ = count_ - 1;
+}
+
+void FilterChain::Add(const HttpService::Filter& filter, Arena& arena) {
+  slots_[count_] = new (arena.Allocate(sizeof(Slot), alignof(Slot))) Slot(this, count_, filter);
+  slots_[count_]->Start();
+  ++count_;
 }
 
 void FilterChain::Stop() {
@@ -43,6 +61,7 @@ void FilterChain::End() {
   built_ = false;
   stopped_ = false;
   request_limit_.reset();
+  pin_.Release();
 }
 
 void FilterChain::RequestHeaders(Headers* headers, bool end) {

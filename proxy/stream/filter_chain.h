@@ -10,11 +10,10 @@
 #include "proxy/base/loop.h"
 #include "proxy/base/timer.h"
 #include "proxy/stream/http_service.h"
+#include "proxy/upstream/worker_view.h"
 #include "xds/route.h"
 
 namespace remora::proxy {
-
-class WorkerView;
 
 // What the chain needs of its exchange (implemented by Stream).
 class FilterChainHost {
@@ -123,6 +122,7 @@ class FilterChain {
     Body waiting;  // not given to the hook yet
   };
 
+  void Add(const HttpService::Filter& filter, Arena& arena);
   bool InRange(size_t index) const { return index < count_; }
   // Past the last filter the index leaves the range (it wraps below zero).
   static size_t Next(Direction direction, size_t index) {
@@ -145,6 +145,7 @@ class FilterChain {
   uint32_t& mark(Direction direction) { return marks_[direction]; }
 
   FilterChainHost* host_;
+  SnapshotPin pin_;  // while filters of it are in use
   Slot** slots_ = nullptr;
   size_t count_ = 0;
   size_t request_reached_ = 0;  // filters that saw the request

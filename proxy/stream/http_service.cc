@@ -9,6 +9,9 @@
 #include "filters/api/filter.h"
 #include "proxy/stream/route_stats.h"
 #include "proxy/upstream/codec_options.h"
+#include "proxy/upstream/codec_stats.h"
+#include "xds/extension_config.h"
+#include "xds/scoped_route.h"
 
 namespace remora::proxy {
 namespace {
@@ -67,9 +70,7 @@ absl::StatusOr<std::shared_ptr<const HttpService>> HttpService::Make(
   if (!log.ok()) return log.status();
   out->access_log_ = *std::move(log);
   if (absl::Status status = out->ReadRouter(input.config->filters); !status.ok()) return status;
-  if (input.config->route_table != nullptr) {
-    RegisterRouteStats(*input.config->route_table, *input.stats);
-  }
+  out->RegisterRoutes(*input.stats);
   out->DeriveCodecOptions();
   out->chain_ = out->MakeChain(input.config->filters, *input.stats);
   for (const xds::HttpUpgradeConfig& config : input.config->upgrades) {
@@ -81,6 +82,14 @@ absl::StatusOr<std::shared_ptr<const HttpService>> HttpService::Make(
     out->upgrades_.push_back(std::move(upgrade));
   }
   return std::shared_ptr<const HttpService>(std::move(out));
+}
+
+void HttpService::RegisterRoutes(StatStore& stats) const {
+  if (config_->route_table != nullptr) RegisterRouteStats(*config_->route_table, stats);
+  if (config_->scoped == nullptr) return;
+  for (const auto& [key, scope] : config_->scoped->inline_scopes) {
+    if (scope->table != nullptr) RegisterRouteStats(*scope->table, stats);
+  }
 }
 
 absl::Status HttpService::ReadRouter(const std::vector<xds::HttpFilterConfig>& filters) {
@@ -120,19 +129,42 @@ HttpService::Chain HttpService::MakeChain(const std::vector<xds::HttpFilterConfi
       chain.has_router = true;
       continue;
     }
-    if (config.factory == nullptr) continue;  // optional and unknown
-    Filter filter;
-    filter.config = &config;
-    if (const absl::Span<const FilterStat> numbers = config.factory->stats(); !numbers.empty()) {
-      const absl::string_view own = config.factory->stat_prefix();
-      const std::string prefix = absl::StartsWith(own, ".")
-                                     ? std::string(own.substr(1))
-                                     : absl::StrCat("http.", config_->stat_prefix, ".", own);
-      filter.stats = stats.Register(prefix, SchemaOf(numbers));
+    if (config.discovery != nullptr) {
+      chain.has_router = chain.has_router || config.discovery->terminal;
+      chain.filters.push_back(
+          {&config, nullptr, absl::StrCat(config_->stat_prefix, "|", config.name)});
+      continue;
     }
-    chain.filters.push_back(filter);
+    if (config.factory == nullptr) continue;  // optional and unknown
+    chain.filters.push_back(MakeFilter(config, config_->stat_prefix, stats));
   }
   return chain;
+}
+
+HttpService::Filter HttpService::MakeFilter(const xds::HttpFilterConfig& config,
+                                            absl::string_view stat_prefix, StatStore& stats) {
+  Filter filter;
+  filter.config = &config;
+  if (const absl::Span<const FilterStat> numbers = config.factory->stats(); !numbers.empty()) {
+    const absl::string_view own = config.factory->stat_prefix();
+    const std::string prefix = absl::StartsWith(own, ".")
+                                   ? std::string(own.substr(1))
+                                   : absl::StrCat("http.", stat_prefix, ".", own);
+    filter.stats = stats.Register(prefix, SchemaOf(numbers));
+  }
+  return filter;
+}
+
+std::vector<const HttpService::Filter*> HttpService::LateFilters() const {
+  std::vector<const Filter*> out;
+  const auto add = [&out](const Chain& chain) {
+    for (const Filter& filter : chain.filters) {
+      if (!filter.late_key.empty()) out.push_back(&filter);
+    }
+  };
+  add(chain_);
+  for (const Upgrade& upgrade : upgrades_) add(upgrade.chain);
+  return out;
 }
 
 const HttpService::Chain* HttpService::UpgradeChain(absl::string_view type,

@@ -56,12 +56,19 @@ class HttpService {
   struct Filter {
     const xds::HttpFilterConfig* config = nullptr;
     const StatBlock* stats = nullptr;  // null when it counts nothing
+    // Not empty: under this key each snapshot has the filter that stands here (LateHttpFilter).
+    std::string late_key;
   };
+  // `stat_prefix`: the connection manager's.
+  static Filter MakeFilter(const xds::HttpFilterConfig& config, absl::string_view stat_prefix,
+                           StatStore& stats);
   struct Chain {
     std::vector<Filter> filters;  // the router is not in it
     bool has_router = false;
   };
   const Chain& chain() const { return chain_; }
+  // Every filter of every chain whose configuration comes by ECDS.
+  std::vector<const Filter*> LateFilters() const;
   // The chain of an upgrade (`type` lower-case); null when the type is not allowed by the
   // connection manager; `route_allows` is the route's own word, if it has one.
   const Chain* UpgradeChain(absl::string_view type, std::optional<bool> route_allows) const;
@@ -71,6 +78,7 @@ class HttpService {
   void DeriveCodecOptions();
   absl::Status ReadRouter(const std::vector<xds::HttpFilterConfig>& filters);
   Chain MakeChain(const std::vector<xds::HttpFilterConfig>& filters, StatStore& stats) const;
+  void RegisterRoutes(StatStore& stats) const;
 
   struct Upgrade {
     std::string type;

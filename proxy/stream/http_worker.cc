@@ -37,11 +37,14 @@ HttpWorker::HttpWorker(WorkerView* view, LogWriter* logs)
     : view_(view),
       logs_(logs),
       router_maker_(&Router::Create),
-      recycler_(std::make_unique<Recycler>(this)) {}
+      recycler_(std::make_unique<Recycler>(this)) {
+  if (logs_ != nullptr) logs_->set_view(view_);
+}
 
 HttpWorker::~HttpWorker() {
   recycler_.reset();
   while (idle_streams_ != nullptr) delete std::exchange(idle_streams_, idle_streams_->next_);
+  if (logs_ != nullptr) logs_->set_view(nullptr);
 }
 
 Loop& HttpWorker::loop() { return view_->loop(); }

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "proxy/stream/grpc_log.h"
 
 namespace remora::proxy {
 namespace {
@@ -140,6 +141,11 @@ void LogWriter::Written(const LogFile& file) {
   } else if (!timer_.armed()) {
     timer_.StartMs(interval_ms_);
   }
+}
+
+void LogWriter::set_view(WorkerView* view) {
+  grpc_.reset();
+  if (view != nullptr) grpc_ = std::make_unique<GrpcLogs>(view);
 }
 
 void LogWriter::OnTimer() {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -14,6 +15,9 @@
 #include "proxy/base/timer.h"
 
 namespace remora::proxy {
+
+class GrpcLogs;
+class WorkerView;
 
 // "filesystem."
 enum class FileStat : uint16_t {
@@ -61,12 +65,21 @@ class LogFiles {
   absl::StatusOr<std::shared_ptr<const LogFile>> Open(const std::string& path);
   std::shared_ptr<const LogFile> Stdout();
   std::shared_ptr<const LogFile> Stderr();
+  // Who logs, for those that log to a service: the serialized core.v3.Node, and where they count.
+  void set_process(std::string node, StatStore* stats) {
+    node_ = std::move(node);
+    stats_ = stats;
+  }
+  const std::string& node() const { return node_; }
+  StatStore* stats() const { return stats_; }
   // SIGUSR1: files are opened anew under their names (after rotation). Returns how many could not
   // be.
   size_t Reopen();
 
  private:
   std::shared_ptr<const LogFile> Standard(const char* path, int fd);
+  std::string node_;
+  StatStore* stats_ = nullptr;
   uint32_t next_index_ = 0;
   std::vector<std::weak_ptr<LogFile>> files_;
 };
@@ -87,6 +100,10 @@ class LogWriter {
   void Written(const LogFile& file);
   // Writes everything out.
   void Flush();
+  // Lines for services, on calls over `view`; ends with set_view(nullptr), while the view lives.
+  void set_view(WorkerView* view);
+  // Null without a view.
+  GrpcLogs* grpc() { return grpc_.get(); }
 
  private:
   static constexpr size_t kFlushSize = 64 * 1024;
@@ -103,6 +120,7 @@ class LogWriter {
   bool WriteAll(const Entry& entry, size_t* done);
 
   Loop* loop_;
+  std::unique_ptr<GrpcLogs> grpc_;
   int64_t interval_ms_;
   StatScope<FileStat> stats_;
   Timer timer_;

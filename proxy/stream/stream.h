@@ -136,6 +136,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   // Route.
   bool IsGrpc() const;
   const xds::RouteTable* FindTable();
+  const xds::RouteTable* FindScopedTable(const xds::ScopedRoutes& scoped);
   void ChooseRoute();
   void NoteRoute();
   // The route says how long the stream may last.
@@ -181,6 +182,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   std::optional<FilterState> filter_state_;
   HostOverride host_override_;
   SnapshotPin pin_;
+  std::string scope_key_;
   FilterChain chain_;
   std::unique_ptr<Router> router_;
   Levels levels_;

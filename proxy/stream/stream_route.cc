@@ -14,6 +14,9 @@
 #include "proxy/stream/router_headers.h"
 #include "proxy/stream/stream.h"
 #include "proxy/upstream/cluster_stats.h"
+#include "proxy/upstream/cluster_view.h"
+#include "proxy/upstream/worker_view.h"
+#include "xds/scoped_route.h"
 
 namespace remora::proxy {
 namespace {
@@ -42,14 +45,32 @@ bool Stream::IsGrpc() const {
 const xds::RouteTable* Stream::FindTable() {
   const xds::HttpConnectionManager& config = connection_->service().config();
   if (config.route_table != nullptr) return config.route_table.get();
-  return view().FindRoutes(config.rds_name);
+  // What routes are in force is decided now, not when the first byte came.
+  if (levels_.table == nullptr) pin_ = view().Pin();
+  return config.scoped != nullptr ? FindScopedTable(*config.scoped)
+                                  : pin_.FindRoutes(config.rds_name);
+}
+
+const xds::RouteTable* Stream::FindScopedTable(const xds::ScopedRoutes& scoped) {
+  if (!scoped.key.Build(*request_headers_, &scope_key_)) return nullptr;
+  const xds::ScopedRoute* scope = nullptr;
+  if (scoped.dynamic()) {
+    scope = pin_.FindScope(scope_key_);
+  } else if (const auto found = scoped.inline_scopes.find(scope_key_);
+             found != scoped.inline_scopes.end()) {
+    scope = found->second.get();
+  }
+  if (scope == nullptr) return nullptr;
+  return scope->table != nullptr ? scope->table.get() : pin_.FindRoutes(scope->route_name);
 }
 
 void Stream::ChooseRoute() {
   route_chosen_ = true;
   tls_redirect_ = false;
-  // One table for the whole exchange, whatever is installed meanwhile.
-  const xds::RouteTable* table = levels_.table == nullptr ? FindTable() : levels_.table;
+  // One table for the whole exchange, whatever is installed meanwhile; but of the scope that the
+  // request's headers name now.
+  const bool scoped = connection_->service().config().scoped != nullptr;
+  const xds::RouteTable* table = levels_.table == nullptr || scoped ? FindTable() : levels_.table;
   levels_ = Levels();
   levels_.table = table;
   if (table != nullptr) {

@@ -21,6 +21,10 @@
 #include "xds/cluster.h"
 #include "xds/route.h"
 
+namespace remora::xds {
+struct ScopedRoute;
+}
+
 namespace remora::proxy {
 
 class ClientTlsContext;
@@ -85,7 +89,19 @@ class Cluster {
 
 // What a worker finds by name.
 using ClusterMap = absl::flat_hash_map<std::string, std::shared_ptr<const Cluster>>;
-using RouteMap = absl::flat_hash_map<std::string, std::shared_ptr<const xds::RouteTable>>;
+
+// A filter of an HTTP chain whose configuration came by ECDS; stream/ knows more.
+struct LateFilter {
+  virtual ~LateFilter() = default;
+};
+
+struct RouteMap {
+  absl::flat_hash_map<std::string, std::shared_ptr<const xds::RouteTable>> tables;
+  // Scopes by key; null: none came.
+  std::shared_ptr<const absl::flat_hash_map<std::string, std::shared_ptr<const xds::ScopedRoute>>>
+      scopes;
+  absl::flat_hash_map<std::string, std::shared_ptr<const LateFilter>> filters;
+};
 
 struct ClusterInput {
   std::shared_ptr<const xds::Cluster> config;

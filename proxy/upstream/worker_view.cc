@@ -13,6 +13,29 @@ void SnapshotPin::Release() {
   snapshot->view_->Unpinned(snapshot);
 }
 
+namespace {
+
+template <typename Map>
+auto FindIn(const Map& map, absl::string_view key) {
+  const auto it = map.find(key);
+  return it == map.end() ? nullptr : it->second.get();
+}
+
+}  // namespace
+
+const xds::RouteTable* SnapshotPin::FindRoutes(absl::string_view name) const {
+  return FindIn(snapshot_->routes_->tables, name);
+}
+
+const xds::ScopedRoute* SnapshotPin::FindScope(absl::string_view key) const {
+  const auto& scopes = snapshot_->routes_->scopes;
+  return scopes == nullptr ? nullptr : FindIn(*scopes, key);
+}
+
+const LateFilter* SnapshotPin::FindFilter(absl::string_view key) const {
+  return FindIn(snapshot_->routes_->filters, key);
+}
+
 WorkerView::WorkerView(Loop* loop, StatSlab* stats, uint64_t seed, Mail mail)
     : loop_(loop),
       dialer_(&SocketDialer()),
@@ -105,13 +128,13 @@ ClusterView* WorkerView::FindCluster(absl::string_view name) {
 }
 
 const xds::RouteTable* WorkerView::FindRoutes(absl::string_view name) const {
-  const auto it = current_->routes_->find(name);
-  return it == current_->routes_->end() ? nullptr : it->second.get();
+  const auto it = current_->routes_->tables.find(name);
+  return it == current_->routes_->tables.end() ? nullptr : it->second.get();
 }
 
 std::shared_ptr<const xds::RouteTable> WorkerView::ShareRoutes(absl::string_view name) const {
-  const auto it = current_->routes_->find(name);
-  return it == current_->routes_->end() ? nullptr : it->second;
+  const auto it = current_->routes_->tables.find(name);
+  return it == current_->routes_->tables.end() ? nullptr : it->second;
 }
 
 size_t WorkerView::connections() const {

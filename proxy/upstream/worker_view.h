@@ -67,6 +67,12 @@ class SnapshotPin {
   void Release();
   explicit operator bool() const { return snapshot_ != nullptr; }
 
+  // What the pinned configuration holds by these names; null when there is none. Valid for as long
+  // as the pin.
+  const xds::RouteTable* FindRoutes(absl::string_view name) const;
+  const xds::ScopedRoute* FindScope(absl::string_view key) const;
+  const LateFilter* FindFilter(absl::string_view key) const;
+
  private:
   friend class WorkerView;
   explicit SnapshotPin(InstalledSnapshot* snapshot) : snapshot_(snapshot) { ++snapshot->pins_; }

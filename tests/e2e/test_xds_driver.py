@@ -20,6 +20,7 @@ DRIVER = os.environ.get("XDS_DRIVER")
 TYPE = "type.googleapis.com/"
 HTTP = TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 ROUTER = TYPE + "envoy.extensions.filters.http.router.v3.Router"
+MUTATION = TYPE + "envoy.extensions.filters.http.header_mutation.v3.HeaderMutation"
 HTTP2 = TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 pytestmark = [
@@ -37,21 +38,30 @@ class Driver:
 
     def __init__(self, folder, spelling, aggregated):
         self.port, self.control, self.admin = free_port(), free_port(), free_port()
-        api = {"api_type": spelling, "transport_api_version": "V3",
-               "grpc_services": [{"envoy_grpc": {"cluster_name": "xds"}}]}
+        self.spelling = spelling
+        api = {"api_type": spelling, "transport_api_version": "V3"}
+        if spelling == "REST":
+            api |= {"cluster_names": ["xds"], "refresh_delay": "0.2s"}
+        else:
+            api["grpc_services"] = [{"envoy_grpc": {"cluster_name": "xds"}}]
         self.source = {"resource_api_version": "V3"}
         self.source |= {"ads": {}} if aggregated else {"api_config_source": api}
         dynamic = {"cds_config": self.source, "lds_config": self.source}
         if aggregated:
             dynamic["ads_config"] = api
+        at = self.control if spelling == "REST" else self.port
         xds = {"name": "xds", "type": "STATIC", "connect_timeout": "1s",
-               "typed_extension_protocol_options": {
-                   "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-                       "@type": HTTP2, "explicit_http_config": {"http2_protocol_options": {}}}},
                "load_assignment": {"cluster_name": "xds", "endpoints": [
-                   {"lb_endpoints": [{"endpoint": {"address": address(self.port)}}]}]}}
+                   {"lb_endpoints": [{"endpoint": {"address": address(at)}}]}]}}
+        if spelling != "REST":
+            xds["typed_extension_protocol_options"] = {
+                "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                    "@type": HTTP2, "explicit_http_config": {"http2_protocol_options": {}}}}
+        layers = [{"name": "late", "rtds_layer": {"name": "late", "rtds_config": {
+            **self.source, "initial_fetch_timeout": "1s"}}}]
         bootstrap = {"node": {"id": "n1", "cluster": "c1"},
                      "admin": {"address": address(self.admin)},
+                     "layered_runtime": {"layers": layers},
                      "dynamic_resources": dynamic, "static_resources": {"clusters": [xds]}}
         self.bootstrap = folder / "bootstrap.yaml"
         self.bootstrap.write_text(yaml.safe_dump(bootstrap))
@@ -115,10 +125,13 @@ class Driver:
         hosts = [{"endpoint": {"address": address(port)}} for port in ports]
         return {"cluster_name": name, "endpoints": [{"lb_endpoints": hosts}]}
 
-    def listener(self, name, port, routes):
+    def listener(self, name, port, routes, filters=(), **more):
         manager = {"@type": HTTP, "stat_prefix": name,
-                   "rds": {"route_config_name": routes, "config_source": self.source},
-                   "http_filters": [{"name": "router", "typed_config": {"@type": ROUTER}}]}
+                   "http_filters": [*filters, {"name": "router",
+                                               "typed_config": {"@type": ROUTER}}]}
+        if routes is not None:
+            manager["rds"] = {"route_config_name": routes, "config_source": self.source}
+        manager |= more
         return {"name": name, "address": address(port),
                 "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}]}
 
@@ -137,17 +150,22 @@ def to(cluster):
     return {"route": {"cluster": cluster}}
 
 
-def get(port):
-    """Status and body; (0, "") when nobody listens."""
+def ask(port, **headers):
+    """Status, body and headers; (0, "", {}) when nobody listens."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
     try:
-        connection.request("GET", "/")
+        connection.request("GET", "/", headers={k.replace("_", "-"): v
+                                                for k, v in headers.items()})
         reply = connection.getresponse()
-        return reply.status, reply.read().decode()
+        return reply.status, reply.read().decode(), dict(reply.headers)
     except OSError:
-        return 0, ""
+        return 0, "", {}
     finally:
         connection.close()
+
+
+def get(port):
+    return ask(port)[:2]
 
 
 def serves(port, status, body=None):
@@ -262,3 +280,107 @@ def test_updates_are_counted(served):
     assert int(counts["http.l.rds.r.update_success"]) >= 1
     assert int(counts["cluster.a.update_success"]) >= 1
     assert counts["cluster_manager.cds.update_rejected"] == "0"
+
+
+def test_scopes_choose_the_routes_of_a_request(served, upstreams):
+    port = free_port()
+    scoped = {"name": "sc", "rds_config_source": served.source,
+              "scope_key_builder": {"fragments": [
+                  {"header_value_extractor": {"name": "X-Scope", "index": 0}}]},
+              "scoped_rds": {"scoped_rds_config_source": served.source}}
+
+    def scope(name, routes):
+        return {"name": name, "route_configuration_name": routes,
+                "key": {"fragments": [{"string_key": name}]}}
+
+    served.merge(clusters=[served.cluster("b")],
+                 endpoints=[served.endpoints("b", upstreams[1].port)],
+                 routes=[served.routes("rb", to("b"))],
+                 scoped_routes=[scope("one", "r"), scope("two", "rb")],
+                 listeners=[served.listener("scoped", port, None, scoped_routes=scoped)])
+    wait_for(lambda: ask(port, x_scope="one")[1] == "one", "the first scope")
+    assert ask(port, x_scope="two")[1] == "two"
+    assert ask(port, x_scope="three")[0] == 404
+    served.remove("scoped_routes", "two")
+    wait_for(lambda: ask(port, x_scope="two")[0] == 404, "a scope to go")
+    assert ask(port, x_scope="one")[1] == "one"
+
+
+def test_virtual_hosts_come_one_by_one(served, upstreams):
+    if served.spelling != "DELTA_GRPC":
+        pytest.skip("virtual hosts come by delta alone")
+    port = free_port()
+
+    def host(name, domain, cluster):
+        return {"name": f"late/{name}", "domains": [domain],
+                "routes": [{"match": {"prefix": "/"}, **to(cluster)}]}
+
+    served.merge(routes=[{"name": "late", "vhds": {"config_source": served.source}}],
+                 virtual_hosts=[host("a", "a.example", "a")],
+                 listeners=[served.listener("late", port, "late")])
+    wait_for(lambda: ask(port, Host="a.example")[1] == "one", "the first virtual host")
+    assert ask(port, Host="b.example")[0] == 404
+    served.merge(virtual_hosts=[host("b", "b.example", "a")])
+    wait_for(lambda: ask(port, Host="b.example")[1] == "one", "the second one")
+    served.remove("virtual_hosts", "late/b")
+    wait_for(lambda: ask(port, Host="b.example")[0] == 404, "it to go")
+
+
+def mutation(value):
+    return {"name": "late", "typed_config": {
+        "@type": MUTATION, "mutations": {"response_mutations": [
+            {"append": {"header": {"key": "x-late", "value": value}}}]}}}
+
+
+def test_a_filter_is_configured_late_and_anew(served):
+    port = free_port()
+    late = {"name": "late", "config_discovery": {"config_source": served.source,
+                                                 "type_urls": [MUTATION]}}
+    served.merge(extension_configs=[mutation("first")],
+                 listeners=[served.listener("late", port, "r", [late])])
+    wait_for(lambda: ask(port)[2].get("x-late") == "first", "the filter")
+    served.merge(extension_configs=[mutation("second")])
+    wait_for(lambda: ask(port)[2].get("x-late") == "second", "its next configuration")
+    # What the chain cannot take leaves the filter as it was.
+    served.merge(extension_configs=[{"name": "late", "typed_config": {"@type": ROUTER}}])
+    assert "nacked" in served.settled("extension_configs")
+    assert ask(port)[2].get("x-late") == "second"
+
+
+def test_runtime_comes_from_the_control_plane(served):
+    share = {"runtime_fraction": {"runtime_key": "go.on", "default_value": {"numerator": 0}}}
+    routes = {"name": "r", "virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [
+        {"match": {"prefix": "/", **share}, "direct_response": {"status": 418}},
+        {"match": {"prefix": "/"}, **to("a")}]}]}
+    served.merge(routes=[routes], runtimes=[{"name": "late", "layer": {"other": 1}}])
+    serves(served.front, 200, "one")
+    served.merge(runtimes=[{"name": "late", "layer": {"go": {"on": 100}}}])
+    serves(served.front, 418)
+
+
+@pytest.fixture
+def polled(tmp_path, upstreams):
+    made = Driver(tmp_path, "REST", False)
+    try:
+        made.front = free_port()
+        made.replace(clusters=[made.cluster("a")],
+                     endpoints=[made.endpoints("a", upstreams[0].port)],
+                     listeners=[made.listener("l", made.front, "r")],
+                     routes=[made.routes("r", to("a"))],
+                     runtimes=[{"name": "late", "layer": {}}])
+        made.start()
+        serves(made.front, 200, "one")
+        yield made
+    finally:
+        made.stop()
+
+
+def test_a_rest_control_plane_is_polled(polled, upstreams):
+    polled.merge(endpoints=[polled.endpoints("a", upstreams[1].port)])
+    serves(polled.front, 200, "two")
+    port = free_port()
+    polled.merge(listeners=[polled.listener("more", port, "r")])
+    serves(port, 200, "two")
+    polled.remove("listeners", "more")
+    serves(port, 0)
+    serves(polled.front, 200, "two")

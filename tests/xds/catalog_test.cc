@@ -164,7 +164,7 @@ TEST_F(CatalogTest, EndpointsAndSecretsInUseOutliveTheirRemoval) {
   EXPECT_EQ(catalog_.TakeSnapshot()->secrets->count("s"), 1u);
 }
 
-TEST_F(CatalogTest, ARefusalKeepsThePredecessorAndIsRemembered) {
+TEST_F(CatalogTest, ARefusalKeepsThePredecessor) {
   Apply(kCds, "1", {StaticCluster("a"), StaticCluster("b")});
   const std::string bad = BadCluster("a");
   const auto refusals = Apply(kCds, "2", {bad, StaticCluster("b"), StaticCluster("c")});
@@ -172,23 +172,47 @@ TEST_F(CatalogTest, ARefusalKeepsThePredecessorAndIsRemembered) {
   EXPECT_EQ(refusals[0].name, "a");
   EXPECT_THAT(refusals[0].error, HasSubstr("eds"));
   EXPECT_THAT(Clusters(), ElementsAre("a", "b", "c")) << "the good ones of the batch apply";
-  const Catalog::Status status = StatusOf(kCds, "a");
-  ASSERT_NE(status.failure, nullptr);
-  EXPECT_EQ(status.failure->version, "2");
-  EXPECT_EQ(status.failure->bytes, bad);
-  EXPECT_EQ(status.version, "1");
+  EXPECT_EQ(StatusOf(kCds, "a").version, "1");
   EXPECT_EQ(catalog_.version(kCds), "2") << "something of it is in force";
-  Apply(kCds, "3", {StaticCluster("a"), StaticCluster("b")});
-  EXPECT_EQ(StatusOf(kCds, "a").failure, nullptr);
+  Apply(kCds, "3", {StaticCluster("a"), StaticCluster("b"), StaticCluster("c"), BadCluster("x")});
+  EXPECT_EQ(catalog_.version(kCds), "2") << "nothing of it is new";
 }
 
-TEST_F(CatalogTest, ARefusedNewcomerIsForgottenWhenItIsGone) {
-  Apply(kCds, "1", {BadCluster("x")});
-  ASSERT_THAT(catalog_.Statuses(kCds), SizeIs(1));
-  EXPECT_EQ(catalog_.version(kCds), "") << "nothing of it is in force";
-  Apply(kCds, "2", {StaticCluster("a")});
-  ASSERT_THAT(catalog_.Statuses(kCds), SizeIs(1));
-  EXPECT_EQ(catalog_.Statuses(kCds)[0].name, "a");
+TEST_F(CatalogTest, WhatListenersWereRefusedForIsRemembered) {
+  Apply(kLds, "1", {PlainListener("l", 81)});
+  Apply(kRds, "1", {});
+  const std::string bad = PlainListener("m", 81);
+  const auto refusals = Apply(kLds, "2", {PlainListener("l", 81), bad});
+  ASSERT_THAT(refusals, SizeIs(1));
+  EXPECT_THAT(refusals[0].error, HasSubstr("'m' has duplicate address '127.0.0.1:81'"));
+  const Catalog::Status status = StatusOf(kLds, "m");
+  ASSERT_NE(status.failure, nullptr);
+  EXPECT_EQ(status.failure->bytes, bad);
+  EXPECT_THAT(catalog_.listener_failures(), SizeIs(1));
+  Apply(kLds, "3", {PlainListener("m", 81)});
+  EXPECT_THAT(Listeners(), ElementsAre("m")) << "the other went first";
+  EXPECT_THAT(catalog_.listener_failures(), IsEmpty());
+}
+
+TEST_F(CatalogTest, AResponseWithAPartThatBreaksTheProtosRulesIsRefusedWhole) {
+  Apply(kCds, "1", {StaticCluster("a")});
+  const auto refusals = Apply(kCds, "2", {StaticCluster("b"), StaticCluster("''")});
+  ASSERT_THAT(refusals, SizeIs(1));
+  EXPECT_THAT(Clusters(), ElementsAre("a"));
+  EXPECT_EQ(catalog_.version(kCds), "1");
+}
+
+TEST_F(CatalogTest, ATableThatAsksForItNamesKnownClustersAlone) {
+  Apply(kCds, "1", {StaticCluster("a")});
+  Apply(kLds, "1", {RdsListener("l", "r")});
+  auto strict = FromYaml<envoy::config::route::v3::RouteConfiguration>("{validate_clusters: true}");
+  envoy::config::route::v3::RouteConfiguration routes;
+  routes.ParseFromString(Routes("r", "none"));
+  strict.MergeFrom(routes);
+  const auto refusals = Apply(kRds, "1", {strict.SerializeAsString()});
+  ASSERT_THAT(refusals, SizeIs(1));
+  EXPECT_EQ(refusals[0].error, "route: unknown cluster 'none'");
+  EXPECT_THAT(Apply(kRds, "2", {Routes("r", "none")}), IsEmpty()) << "others may come later";
 }
 
 TEST_F(CatalogTest, OfDuplicatesTheFirstCountsAndTheOtherIsRefused) {
@@ -200,7 +224,7 @@ TEST_F(CatalogTest, OfDuplicatesTheFirstCountsAndTheOtherIsRefused) {
   EXPECT_EQ(catalog_.TakeSnapshot()->clusters->at("a").config->connect_timeout, absl::Seconds(1));
 }
 
-TEST_F(CatalogTest, EqualResourcesChangeNothingButTheVersion) {
+TEST_F(CatalogTest, EqualResourcesChangeNothing) {
   Apply(kCds, "1", {EdsCluster("a")});
   Apply(kEds, "1", {Endpoints("a", 80)});
   Apply(kLds, "1", {RdsListener("l", "r")});
@@ -212,7 +236,7 @@ TEST_F(CatalogTest, EqualResourcesChangeNothingButTheVersion) {
   Apply(kLds, "2", {RdsListener("l", "r")});
   Apply(kRds, "2", {Routes("r", "a")});
   EXPECT_EQ(changes_, 0);
-  EXPECT_EQ(StatusOf(kCds, "a").version, "2");
+  EXPECT_EQ(StatusOf(kCds, "a").version, "1");
   const auto after = catalog_.TakeSnapshot();
   EXPECT_EQ(before->clusters, after->clusters) << "the same object";
   EXPECT_EQ(before->routes, after->routes);

@@ -26,7 +26,7 @@ google::protobuf::Any ClusterAny(const std::string& name) {
 TEST(ResourceTypesTest, TheOrderIsThatOfApplication) {
   std::string order;
   for (const ResourceType& type : ResourceTypes()) absl::StrAppend(&order, type.short_name, " ");
-  EXPECT_EQ(order, "CDS EDS LDS RDS SDS ");
+  EXPECT_EQ(order, "CDS EDS LDS RDS SDS SRDS VHDS ECDS RTDS ");
   for (const ResourceType& type : ResourceTypes()) {
     EXPECT_EQ(&TypeOf(type.kind), &type);
     EXPECT_EQ(FindResourceType(type.type_url), &type);

@@ -55,6 +55,8 @@ class AdminState {
   virtual std::vector<AdminCluster> clusters() = 0;
   // In the order of configuration.
   virtual std::vector<AdminListener> listeners() = 0;
+  // Those that were replaced or removed and let their connections go.
+  virtual std::vector<xds::ListenerResource> draining_listeners() = 0;
   virtual std::vector<ContextCertificates> certificates() = 0;
   virtual ServerState state() = 0;
   virtual int64_t uptime_s() = 0;

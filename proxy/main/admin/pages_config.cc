@@ -85,6 +85,12 @@ AdminResponse ConfigDumpPage(AdminPages& pages, const AdminRequest& request) {
           {shown.cluster->name(), EndpointsInForce(*shown.cluster), shown.added_via_api});
     }
   }
+  const std::vector<xds::ListenerResource> draining = state.draining_listeners();
+  for (const xds::ListenerResource& listener : draining) {
+    if (!listener.added_via_api) continue;
+    query.draining.push_back(
+        {listener.config->name, listener.version, &listener.config->original, listener.updated_ms});
+  }
   absl::StatusOr<std::string> dump =
       xds::RenderConfigDump(state.bootstrap(), state.catalog(), query, state.start_ms());
   AdminResponse response;

@@ -1,8 +1,5 @@
 #include "proxy/main/admin/server_view.h"
 
-#include <algorithm>
-
-#include "google/protobuf/struct.pb.h"
 #include "proxy/main/local_address.h"
 #include "proxy/main/server.h"
 
@@ -62,6 +59,10 @@ std::vector<AdminListener> AdminServer::ServerView::listeners() {
   return out;
 }
 
+std::vector<xds::ListenerResource> AdminServer::ServerView::draining_listeners() {
+  return server_->listeners().draining();
+}
+
 std::vector<ContextCertificates> AdminServer::ServerView::certificates() {
   std::vector<ContextCertificates> out;
   for (const auto& context : server_->tls().servers()) out.push_back(context->certificates());
@@ -71,26 +72,7 @@ std::vector<ContextCertificates> AdminServer::ServerView::certificates() {
 
 absl::Status AdminServer::ServerView::ModifyRuntime(
     const std::vector<std::pair<std::string, std::string>>& values) {
-  const std::vector<xds::RuntimeLayerSource>& sources = server_->bootstrap().runtime_layers;
-  const auto admin =
-      std::find_if(sources.begin(), sources.end(), [](const xds::RuntimeLayerSource& source) {
-        return source.kind == xds::RuntimeLayerSource::Kind::kAdmin;
-      });
-  if (admin == sources.end()) return absl::InvalidArgumentError("No admin layer specified");
-  for (const auto& [key, value] : values) {
-    if (value.empty()) {
-      overrides_.erase(key);
-    } else {
-      overrides_[key] = value;
-    }
-  }
-  google::protobuf::Struct proto;
-  for (const auto& [key, value] : overrides_)
-    (*proto.mutable_fields())[key].set_string_value(value);
-  std::vector<Runtime::Layer> layers = server_->runtime()->layers();
-  layers[static_cast<size_t>(admin - sources.begin())] = Runtime::LayerFrom(admin->name, proto);
-  server_->set_runtime(std::make_shared<const Runtime>(std::move(layers)));
-  return absl::OkStatus();
+  return server_->OverrideRuntime(values);
 }
 
 }  // namespace remora::proxy

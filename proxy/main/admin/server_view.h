@@ -25,6 +25,7 @@ class AdminServer::ServerView final : public AdminState {
   const xds::Catalog& catalog() override;
   std::vector<AdminCluster> clusters() override;
   std::vector<AdminListener> listeners() override;
+  std::vector<xds::ListenerResource> draining_listeners() override;
   std::vector<ContextCertificates> certificates() override;
   ServerState state() override;
   int64_t uptime_s() override;
@@ -40,7 +41,6 @@ class AdminServer::ServerView final : public AdminState {
 
  private:
   Server* server_;
-  std::map<std::string, std::string> overrides_;  // of the admin layer
 };
 
 }  // namespace remora::proxy

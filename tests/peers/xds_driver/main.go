@@ -2,9 +2,11 @@
 //
 //	xds_driver -listen HOST:PORT -control HOST:PORT
 //
-// Serves clusters, endpoints, listeners, routes and secrets on -listen: ADS and
-// a stream for each kind, state of the world and delta. On -control, over HTTP:
+// Serves clusters, endpoints, listeners, routes, secrets, scoped routes, virtual
+// hosts, filters' configurations and runtime layers on -listen: ADS and a stream
+// for each kind, state of the world and delta. On -control, over HTTP:
 //
+//	POST /v3/discovery:KIND  the REST way of discovery
 //	POST /resources[?merge=1|replace=all]  {"clusters": [...], ...}: these kinds
 //	    anew; merge adds or replaces by name, replace=all drops other kinds
 //	DELETE /resources?type=KIND&name=NAME
@@ -40,7 +42,7 @@ func main() {
 	xds := server.NewServer(context.Background(), served.cache, journal.callbacks())
 	stop := make(chan chan struct{})
 	go serveXds(xds, stop)
-	log.Fatal(http.ListenAndServe(*control, handlers(served, journal, stop)))
+	log.Fatal(http.ListenAndServe(*control, handlers(xds, served, journal, stop)))
 }
 
 // serveXds starts a new gRPC server whenever the old one was told to stop.
@@ -66,8 +68,23 @@ func serveXds(xds server.Server, stop chan chan struct{}) {
 	}
 }
 
-func handlers(served *resources, journal *journal, stop chan chan struct{}) http.Handler {
+func handlers(xds server.Server, served *resources, journal *journal, stop chan chan struct{}) http.Handler {
 	mux := http.NewServeMux()
+	gateway := server.HTTPGateway{Server: xds}
+	mux.HandleFunc("POST /v3/", func(w http.ResponseWriter, r *http.Request) {
+		body, status, err := gateway.ServeHTTP(r)
+		if err != nil {
+			http.Error(w, err.Error(), status)
+			return
+		}
+		if body == nil {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		if _, err := w.Write(body); err != nil {
+			log.Print(err)
+		}
+	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		answer(w, http.StatusOK, map[string]any{"nodes": journal.nodesNow()})
 	})

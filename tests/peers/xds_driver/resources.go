@@ -14,10 +14,12 @@ import (
 	endpoint "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	listener "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	route "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 	tls "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 	_ "github.com/envoyproxy/go-control-plane/envoy/extensions/upstreams/http/v3"
+	runtime "github.com/envoyproxy/go-control-plane/envoy/service/runtime/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 	urls "github.com/envoyproxy/go-control-plane/pkg/resource/v3"
@@ -37,6 +39,11 @@ var kinds = map[string]kind{
 	"listeners": {urls.ListenerType, func() types.Resource { return new(listener.Listener) }},
 	"routes":    {urls.RouteType, func() types.Resource { return new(route.RouteConfiguration) }},
 	"secrets":   {urls.SecretType, func() types.Resource { return new(tls.Secret) }},
+
+	"scoped_routes":     {urls.ScopedRouteType, func() types.Resource { return new(route.ScopedRouteConfiguration) }},
+	"virtual_hosts":     {urls.VirtualHostType, func() types.Resource { return new(route.VirtualHost) }},
+	"extension_configs": {urls.ExtensionConfigType, func() types.Resource { return new(core.TypedExtensionConfig) }},
+	"runtimes":          {urls.RuntimeType, func() types.Resource { return new(runtime.Runtime) }},
 }
 
 func nameOfKind(url string) string {

@@ -86,6 +86,34 @@ class FakeWorld final : public SubscriptionWorld {
     watches_.push_back(watch.get());
     return watch;
   }
+  // A POST under way, until it is answered or dropped.
+  struct FakePost final : public TimerHandle {
+    FakePost(FakeWorld* world, std::string path, std::string body, PostDone done)
+        : world(world), path(std::move(path)), body(std::move(body)), done(std::move(done)) {}
+    ~FakePost() override { world->posts_.remove(this); }
+    void Answer(int status, const std::string& text) {
+      const PostDone call = done;
+      call(status, text);
+    }
+    FakeWorld* world;
+    std::string path;
+    std::string body;
+    PostDone done;
+  };
+  std::unique_ptr<TimerHandle> Post(const ApiConfigSource&, absl::string_view path,
+                                    std::string body, PostDone done) override {
+    auto post =
+        std::make_unique<FakePost>(this, std::string(path), std::move(body), std::move(done));
+    posts_.push_back(post.get());
+    ++posted;
+    return post;
+  }
+  FakePost* post(const std::string& path) {
+    for (FakePost* post : posts_) {
+      if (post->path == path) return post;
+    }
+    return nullptr;
+  }
   lb::RandomSource& random() override { return random_; }
   int64_t WallClockMs() override { return 1700000000000 + now_.count() / 1000000; }
 
@@ -129,6 +157,7 @@ class FakeWorld final : public SubscriptionWorld {
   size_t timers() const { return timers_.size(); }
 
   int opened = 0;
+  int posted = 0;
 
  private:
   struct FakeTimer final : public TimerHandle {
@@ -158,6 +187,7 @@ class FakeWorld final : public SubscriptionWorld {
   lb::RandomSource random_{7};
   std::chrono::nanoseconds now_{0};
   std::list<FakeCall*> calls_;
+  std::list<FakePost*> posts_;
   std::list<FakeTimer*> timers_;
   std::list<FakeWatch*> watches_;
 };

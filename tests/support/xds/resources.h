@@ -95,6 +95,17 @@ inline std::string RdsListener(const std::string& name, const std::string& route
       .SerializeAsString();
 }
 
+// A listener that needs nothing else.
+inline std::string PlainListener(const std::string& name, int port) {
+  return FromYaml<envoy::config::listener::v3::Listener>(
+             absl::StrCat(
+                 "{name: ", name,
+                 ", address: {socket_address: {address: 127.0.0.1, port_value: ", port,
+                 "}}, filter_chains: [{filters: [{name: e, typed_config: {'@type': "
+                 "type.googleapis.com/envoy.extensions.filters.network.echo.v3.Echo}}]}]}"))
+      .SerializeAsString();
+}
+
 inline std::shared_ptr<const Bootstrap> BootstrapOf(const std::string& yaml) {
   Bootstrap::Options options;
   options.inline_yaml = yaml;

@@ -25,6 +25,7 @@ class FakeState final : public proxy::AdminState {
   const xds::Catalog& catalog() override { return *catalog_; }
   std::vector<proxy::AdminCluster> clusters() override { return clusters_; }
   std::vector<proxy::AdminListener> listeners() override { return listeners_; }
+  std::vector<xds::ListenerResource> draining_listeners() override { return {}; }
   std::vector<proxy::ContextCertificates> certificates() override { return certificates_; }
   proxy::ServerState state() override { return state_; }
   int64_t uptime_s() override { return 61; }
