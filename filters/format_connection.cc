@@ -1,10 +1,14 @@
 // Command operators that read the two connections of an exchange: addresses, TLS, identities.
 #include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "filters/api/headers.h"
 #include "filters/format_fields.h"
 
 namespace remora {
@@ -67,6 +71,8 @@ FormatValue AddressText(const FormatArgs& args, const StreamInfo& info, std::str
 absl::Status ParseMask(absl::string_view argument, FormatArgs* args) {
   if (argument.empty()) return absl::OkStatus();
   uint32_t mask = 0;
+  // Anything but a number is no mask.
+  if (!absl::ascii_isdigit(argument[0])) return absl::OkStatus();
   if (!absl::SimpleAtoi(argument, &mask) || mask > 128) {
     return absl::InvalidArgumentError(absl::StrCat("Invalid CIDR prefix length: ", argument));
   }
@@ -115,9 +121,58 @@ absl::Status ParseTime(absl::string_view argument, FormatArgs* args) {
   return absl::OkStatus();
 }
 
-FormatValue ServerName(const FormatArgs&, const StreamInfo& info, std::string*) {
-  if (info.downstream == nullptr) return {};
-  return FormatValue::TextOrMissing(info.downstream->requested_server_name);
+// REQUESTED_SERVER_NAME: whose word counts, the handshake's or the request's, and which host of the
+// request: the one that the client named, or the one now there.
+enum NameFrom : int { kSniOnly = 0, kSniFirst = 1, kHostFirst = 2, kOriginalHost = 4, kHost = 8 };
+
+absl::string_view HostOf(int mode, const StreamInfo& info) {
+  if (info.request_headers == nullptr) return {};
+  absl::string_view host;
+  if ((mode & kHost) == 0) host = info.request_headers->Value(HeaderId::kXEnvoyOriginalHost);
+  if (host.empty() && (mode & kOriginalHost) == 0) host = info.request_headers->authority();
+  if (!host.empty() && host.back() == ']') return host;
+  return host.substr(0, host.rfind(':'));
+}
+
+FormatValue ServerName(const FormatArgs& args, const StreamInfo& info, std::string*) {
+  absl::string_view sni;
+  if (info.downstream != nullptr) sni = info.downstream->requested_server_name;
+  if ((args.mode & kHostFirst) != 0) {
+    const absl::string_view host = HostOf(args.mode, info);
+    return FormatValue::TextOrMissing(host.empty() ? sni : host);
+  }
+  if (sni.empty() && (args.mode & kSniFirst) != 0) sni = HostOf(args.mode, info);
+  return FormatValue::TextOrMissing(sni);
+}
+
+// "SNI_FIRST:ORIG" and the like.
+absl::Status ParseServerName(absl::string_view argument, FormatArgs* args) {
+  const std::pair<absl::string_view, absl::string_view> parts =
+      absl::StrSplit(argument, absl::MaxSplits(':', 1));
+  if (parts.first == "SNI_FIRST") {
+    args->mode = kSniFirst;
+  } else if (parts.first == "HOST_FIRST") {
+    args->mode = kHostFirst;
+  } else if (!parts.first.empty() && parts.first != "SNI_ONLY") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid REQUESTED_SERVER_NAME option: '", parts.first,
+                     "', only 'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST' are allowed"));
+  }
+  if (parts.second == "ORIG") {
+    args->mode |= kOriginalHost;
+  } else if (parts.second == "HOST") {
+    args->mode |= kHost;
+  } else if (!parts.second.empty() && parts.second != "ORIG_OR_HOST") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("Invalid REQUESTED_SERVER_NAME option: '", parts.second,
+                     "', only 'ORIG'/'HOST'/'ORIG_OR_HOST' are allowed"));
+  }
+  return absl::OkStatus();
+}
+
+// Only addresses inside the proxy have one.
+FormatValue EndpointId(const FormatArgs&, const StreamInfo&, std::string*) {
+  return FormatValue::Text("");
 }
 
 FormatValue ConnectionId(const FormatArgs&, const StreamInfo& info, std::string*) {
@@ -180,7 +235,11 @@ constexpr FormatField kFields[] = {
      nullptr, 0},
     {"DOWNSTREAM_TRANSPORT_FAILURE_REASON", kNone, TransportFailure, nullptr, kDownstream},
     {"UPSTREAM_TRANSPORT_FAILURE_REASON", kNone, TransportFailure, nullptr, kUpstream},
-    {"REQUESTED_SERVER_NAME", kOptional, ServerName, nullptr, 0},
+    {"REQUESTED_SERVER_NAME", kOptional, ServerName, ParseServerName, kSniOnly},
+    {"LISTENER_NAME", kNone, ConnectionText<&ConnectionInfo::listener_name>, nullptr, 0},
+    {"DOWNSTREAM_LOCAL_ADDRESS_ENDPOINT_ID", kNone, EndpointId, nullptr, 0},
+    {"DOWNSTREAM_DIRECT_LOCAL_ADDRESS_ENDPOINT_ID", kNone, EndpointId, nullptr, 0},
+    {"UPSTREAM_REMOTE_ADDRESS_ENDPOINT_ID", kNone, EndpointId, nullptr, 0},
 #define REMORA_TLS_FIELD(NAME, FUNCTION)                         \
   {"DOWNSTREAM_" NAME, kNone, FUNCTION, nullptr, kDownstream}, { \
     "UPSTREAM_" NAME, kNone, FUNCTION, nullptr, kUpstream        \
@@ -188,20 +247,30 @@ constexpr FormatField kFields[] = {
     REMORA_TLS_FIELD("TLS_VERSION", TlsText<&TlsFacts::version>),
     REMORA_TLS_FIELD("TLS_CIPHER", TlsText<&TlsFacts::cipher>),
     REMORA_TLS_FIELD("TLS_SESSION_ID", TlsText<&TlsFacts::session_id>),
+    REMORA_TLS_FIELD("TLS_GROUP", TlsText<&TlsFacts::group>),
     REMORA_TLS_FIELD("PEER_SUBJECT", TlsText<&TlsFacts::peer_subject>),
     REMORA_TLS_FIELD("PEER_ISSUER", TlsText<&TlsFacts::peer_issuer>),
-    REMORA_TLS_FIELD("PEER_SERIAL", TlsText<&TlsFacts::peer_serial>),
-    REMORA_TLS_FIELD("PEER_FINGERPRINT_256", TlsText<&TlsFacts::peer_fingerprint_sha256>),
-    REMORA_TLS_FIELD("PEER_FINGERPRINT_1", TlsText<&TlsFacts::peer_fingerprint_sha1>),
+    {"DOWNSTREAM_PEER_SERIAL", kNone, TlsText<&TlsFacts::peer_serial>, nullptr, kDownstream},
+    {"DOWNSTREAM_PEER_FINGERPRINT_256", kNone, TlsText<&TlsFacts::peer_fingerprint_sha256>, nullptr,
+     kDownstream},
+    {"DOWNSTREAM_PEER_FINGERPRINT_1", kNone, TlsText<&TlsFacts::peer_fingerprint_sha1>, nullptr,
+     kDownstream},
     REMORA_TLS_FIELD("PEER_CERT", TlsText<&TlsFacts::peer_certificate_pem>),
-    REMORA_TLS_FIELD("LOCAL_SUBJECT", TlsText<&TlsFacts::local_subject>),
+    {"DOWNSTREAM_LOCAL_SUBJECT", kNone, TlsText<&TlsFacts::local_subject>, nullptr, kDownstream},
     REMORA_TLS_FIELD("PEER_URI_SAN", TlsList<&TlsFacts::peer_uri_sans>),
     REMORA_TLS_FIELD("PEER_DNS_SAN", TlsList<&TlsFacts::peer_dns_sans>),
     REMORA_TLS_FIELD("PEER_IP_SAN", TlsList<&TlsFacts::peer_ip_sans>),
-    REMORA_TLS_FIELD("PEER_EMAIL_SAN", TlsList<&TlsFacts::peer_email_sans>),
+    {"DOWNSTREAM_PEER_EMAIL_SAN", kNone, TlsList<&TlsFacts::peer_email_sans>, nullptr, kDownstream},
     REMORA_TLS_FIELD("LOCAL_URI_SAN", TlsList<&TlsFacts::local_uri_sans>),
     REMORA_TLS_FIELD("LOCAL_DNS_SAN", TlsList<&TlsFacts::local_dns_sans>),
+    REMORA_TLS_FIELD("LOCAL_IP_SAN", TlsList<&TlsFacts::local_ip_sans>),
 #undef REMORA_TLS_FIELD
+    {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_256", kNone, TlsList<&TlsFacts::chain_fingerprints_sha256>,
+     nullptr, kDownstream},
+    {"DOWNSTREAM_PEER_CHAIN_FINGERPRINTS_1", kNone, TlsList<&TlsFacts::chain_fingerprints_sha1>,
+     nullptr, kDownstream},
+    {"DOWNSTREAM_PEER_CHAIN_SERIALS", kNone, TlsList<&TlsFacts::chain_serials>, nullptr,
+     kDownstream},
     {"DOWNSTREAM_PEER_CERT_V_START", kOptional, TlsTime<&TlsFacts::peer_valid_from>, ParseTime,
      kDownstream},
     {"DOWNSTREAM_PEER_CERT_V_END", kOptional, TlsTime<&TlsFacts::peer_valid_until>, ParseTime,

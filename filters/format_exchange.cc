@@ -53,14 +53,14 @@ FormatValue Milliseconds(const FormatArgs&, const StreamInfo& info, std::string*
 
 FormatValue HandshakeDuration(const FormatArgs&, const StreamInfo& info, std::string*) {
   if (info.downstream == nullptr) return {};
-  return Since(info.timing.start_ns, info.downstream->handshake_done_ns, 1000000);
+  // Of a connection's later requests it lies before the start.
+  const int64_t done = info.downstream->handshake_done_ns;
+  if (done == 0 || info.timing.start_ns == 0) return {};
+  return FormatValue::Number((done - info.timing.start_ns) / 1000000);
 }
 
 FormatValue PoolReadyDuration(const FormatArgs&, const StreamInfo& info, std::string*) {
-  const int64_t ready = info.timing.upstream_connect_end_ns != 0
-                            ? info.timing.upstream_connect_end_ns
-                            : info.timing.upstream_first_tx_ns;
-  return Since(info.timing.start_ns, ready, 1000000);
+  return Since(info.timing.start_ns, info.timing.upstream_pool_ready_ns, 1000000);
 }
 
 struct NamedPoint {
@@ -80,41 +80,40 @@ constexpr NamedPoint kPoints[] = {
     {"DS_TX_BEG", &StreamTiming::downstream_first_tx_ns},
     {"DS_TX_END", &StreamTiming::downstream_last_tx_ns},
 };
-constexpr size_t kPointCount = sizeof(kPoints) / sizeof(kPoints[0]);
+constexpr int kPointCount = sizeof(kPoints) / sizeof(kPoints[0]);
 
-std::optional<int> PointIndex(absl::string_view name) {
-  for (size_t i = 0; i < kPointCount; ++i) {
-    if (kPoints[i].name == name) return static_cast<int>(i);
+int PointIndex(absl::string_view name) {
+  for (int i = 0; i < kPointCount; ++i) {
+    if (kPoints[i].name == name) return i;
   }
-  return std::nullopt;
+  return kPointCount;
 }
 
-// "FROM:TO:ms".
+// "FROM:TO:ms". Points that are not known are never reached.
 absl::Status ParseDuration(absl::string_view argument, FormatArgs* args) {
   const std::vector<absl::string_view> parts = absl::StrSplit(argument, ':');
   if (parts.size() != 3) {
     return absl::InvalidArgumentError(
         absl::StrCat("Invalid common duration configuration: ", argument, "."));
   }
-  const std::optional<int> from = PointIndex(parts[0]);
-  const std::optional<int> to = PointIndex(parts[1]);
+  const int from = PointIndex(parts[0]);
+  const int to = PointIndex(parts[1]);
   const int unit = parts[2] == "ms" ? 0 : parts[2] == "us" ? 1 : parts[2] == "ns" ? 2 : -1;
-  if (!from || !to) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("Invalid common duration time point: ", from ? parts[1] : parts[0], "."));
-  }
   if (unit < 0) {
     return absl::InvalidArgumentError(
         absl::StrCat("Invalid common duration precision: ", parts[2], "."));
   }
-  args->mode = *from | *to << 8 | unit << 16;
+  args->mode = from | to << 8 | unit << 16;
   return absl::OkStatus();
 }
 
 FormatValue CommonDuration(const FormatArgs& args, const StreamInfo& info, std::string*) {
   constexpr int64_t kUnits[] = {1000000, 1000, 1};
-  return Since(info.timing.*kPoints[args.mode & 255].point,
-               info.timing.*kPoints[args.mode >> 8 & 255].point, kUnits[args.mode >> 16]);
+  const int from = args.mode & 255;
+  const int to = args.mode >> 8 & 255;
+  if (from == kPointCount || to == kPointCount) return {};
+  return Since(info.timing.*kPoints[from].point, info.timing.*kPoints[to].point,
+               kUnits[args.mode >> 16]);
 }
 
 template <uint64_t StreamInfo::* kField>
@@ -127,14 +126,32 @@ FormatValue Name(const FormatArgs&, const StreamInfo& info, std::string*) {
   return FormatValue::TextOrMissing(info.*kField);
 }
 
+absl::string_view WithoutPort(absl::string_view name) {
+  if (name.empty() || name.back() == ']') return name;
+  return name.substr(0, name.rfind(':'));
+}
+
 FormatValue HostName(const FormatArgs& args, const StreamInfo& info, std::string*) {
-  absl::string_view name =
+  const absl::string_view name =
       info.upstream_host_name.empty() ? info.upstream_host : info.upstream_host_name;
-  if (args.mode == 1 && !name.empty() && name.back() != ']') {
-    const size_t colon = name.rfind(':');
-    if (colon != absl::string_view::npos) name = name.substr(0, colon);
+  return FormatValue::TextOrMissing(args.mode == 1 ? WithoutPort(name) : name);
+}
+
+template <absl::string_view StreamInfo::* kField>
+FormatValue HostsWithoutPort(const FormatArgs&, const StreamInfo& info, std::string* scratch) {
+  for (absl::string_view host : absl::StrSplit(info.*kField, ',', absl::SkipEmpty())) {
+    absl::StrAppend(scratch, scratch->empty() ? "" : ",", WithoutPort(host));
   }
-  return FormatValue::TextOrMissing(name);
+  return FormatValue::TextOrMissing(*scratch);
+}
+
+FormatValue RouteResolutions(const FormatArgs&, const StreamInfo& info, std::string*) {
+  return FormatValue::Number(info.route_resolutions);
+}
+
+// TCP tells neither, and QUIC is not served.
+FormatValue Zero(const FormatArgs&, const StreamInfo&, std::string*) {
+  return FormatValue::Number(0);
 }
 
 FormatValue AttemptCount(const FormatArgs&, const StreamInfo& info, std::string*) {
@@ -142,8 +159,7 @@ FormatValue AttemptCount(const FormatArgs&, const StreamInfo& info, std::string*
 }
 
 FormatValue UpstreamConnectionId(const FormatArgs&, const StreamInfo& info, std::string*) {
-  return info.upstream_connection_id == 0 ? FormatValue()
-                                          : FormatValue::Number(info.upstream_connection_id);
+  return FormatValue::Number(info.upstream_connection_id);
 }
 
 FormatValue Flags(const FormatArgs& args, const StreamInfo& info, std::string* scratch) {
@@ -199,8 +215,19 @@ FormatValue EmptyText(const FormatArgs&, const StreamInfo&, std::string*) {
 FormatValue NormalClose(const FormatArgs&, const StreamInfo&, std::string*) {
   return FormatValue::Text("Normal");
 }
+FormatValue UpstreamClose(const FormatArgs&, const StreamInfo& info, std::string*) {
+  return FormatValue::TextOrMissing(info.upstream_host.empty() ? "" : "Normal");
+}
 
-enum MetadataOf { kDynamic, kRoute, kCluster, kUpstreamHost };
+enum MetadataOf {
+  kDynamic,
+  kRoute,
+  kCluster,
+  kUpstreamHost,
+  kVirtualHost,
+  kListener,
+  kFilterChain,
+};
 
 const Metadata* MetadataFor(int mode, const StreamInfo& info) {
   switch (mode) {
@@ -210,6 +237,12 @@ const Metadata* MetadataFor(int mode, const StreamInfo& info) {
       return info.route_metadata;
     case kCluster:
       return info.cluster_metadata;
+    case kVirtualHost:
+      return info.virtual_host_metadata;
+    case kListener:
+      return info.downstream == nullptr ? nullptr : info.downstream->listener_metadata;
+    case kFilterChain:
+      return info.downstream == nullptr ? nullptr : info.downstream->filter_chain_metadata;
     default:
       return info.upstream_metadata;
   }
@@ -239,7 +272,10 @@ absl::Status ParseTypedMetadata(absl::string_view argument, FormatArgs* args) {
   constexpr std::pair<absl::string_view, int> kTypes[] = {{"DYNAMIC", kDynamic},
                                                           {"ROUTE", kRoute},
                                                           {"CLUSTER", kCluster},
-                                                          {"UPSTREAM_HOST", kUpstreamHost}};
+                                                          {"UPSTREAM_HOST", kUpstreamHost},
+                                                          {"VIRTUAL_HOST", kVirtualHost},
+                                                          {"LISTENER", kListener},
+                                                          {"LISTENER_FILTER_CHAIN", kFilterChain}};
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(argument, absl::MaxSplits(':', 1));
   for (const auto& [name, mode] : kTypes) {
@@ -251,13 +287,14 @@ absl::Status ParseTypedMetadata(absl::string_view argument, FormatArgs* args) {
       absl::StrCat(parts.first, " is not supported type of metadata"));
 }
 
-enum FilterStateForm { kTyped, kPlain };
+enum FilterStateForm { kTyped, kPlain, kField };
 
 // KEY, KEY:PLAIN (the text as it is) or KEY:TYPED (as JSON).
 FormatValue FilterStateText(const FormatArgs& args, const StreamInfo& info, std::string* scratch) {
   const std::string* text =
       info.filter_state == nullptr ? nullptr : info.filter_state->Find(args.name);
-  if (text == nullptr) return {};
+  // A text has no fields.
+  if (text == nullptr || args.mode == kField) return {};
   if (args.mode == kPlain) return FormatValue::Text(*text);
   AppendJsonString(*text, scratch);
   return FormatValue::Json(*scratch);
@@ -272,6 +309,8 @@ absl::Status ParseFilterState(absl::string_view argument, FormatArgs* args) {
   if (parts.size() == 1) return absl::OkStatus();
   if (parts[1] == "PLAIN") {
     args->mode = kPlain;
+  } else if (parts[1] == "FIELD" && parts.size() > 2) {
+    args->mode = kField;
   } else if (parts[1] != "TYPED") {
     return absl::InvalidArgumentError(
         "Invalid filter state serialize type, only support PLAIN/TYPED/FIELD.");
@@ -318,7 +357,27 @@ constexpr FormatField kFields[] = {
     {"UPSTREAM_CLUSTER", kNone, Name<&I::upstream_cluster>, nullptr, 0},
     {"UPSTREAM_CLUSTER_RAW", kNone, Name<&I::upstream_cluster_raw>, nullptr, 0},
     {"UPSTREAM_HOST", kNone, Name<&I::upstream_host>, nullptr, 0},
-    {"UPSTREAM_HOSTS_ATTEMPTED", kNone, Name<&I::upstream_host>, nullptr, 0},
+    {"UPSTREAM_HOSTS_ATTEMPTED", kNone, Name<&I::upstream_hosts_attempted>, nullptr, 0},
+    {"UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT", kNone, HostsWithoutPort<&I::upstream_hosts_attempted>,
+     nullptr, 0},
+    {"UPSTREAM_HOST_NAMES_ATTEMPTED", kNone, Name<&I::upstream_host_names_attempted>, nullptr, 0},
+    {"UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT", kNone,
+     HostsWithoutPort<&I::upstream_host_names_attempted>, nullptr, 0},
+    {"UPSTREAM_CONNECTION_IDS_ATTEMPTED", kNone, Name<&I::upstream_connections_attempted>, nullptr,
+     0},
+    {"ROUTE_RESOLUTION_COUNT", kNone, RouteResolutions, nullptr, 0},
+    {"ROUNDTRIP_DURATION", kNone, Nothing, nullptr, 0},
+    {"DOWNSTREAM_CX_RTT", kNone, Zero, nullptr, 0},
+    {"BYTES_RETRANSMITTED", kNone, Zero, nullptr, 0},
+    {"PACKETS_RETRANSMITTED", kNone, Zero, nullptr, 0},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", kNone, Bytes<&I::upstream_fields_sent>, nullptr, 0},
+    {"UPSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", kNone, Bytes<&I::upstream_fields_received>,
+     nullptr, 0},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_SENT", kNone, Bytes<&I::downstream_fields_sent>, nullptr,
+     0},
+    {"DOWNSTREAM_DECOMPRESSED_HEADER_BYTES_RECEIVED", kNone, Bytes<&I::downstream_fields_received>,
+     nullptr, 0},
+    {"UPSTREAM_FILTER_STATE", kOptional, Nothing, ParseFilterState, kTyped},
     {"UPSTREAM_HOST_NAME", kNone, HostName, nullptr, 0},
     {"UPSTREAM_HOST_NAME_WITHOUT_PORT", kNone, HostName, nullptr, 1},
     {"UPSTREAM_REQUEST_ATTEMPT_COUNT", kNone, AttemptCount, nullptr, 0},
@@ -336,7 +395,7 @@ constexpr FormatField kFields[] = {
     {"TLS_JA3_FINGERPRINT", kNone, Nothing, nullptr, 0},
     {"TLS_JA4_FINGERPRINT", kNone, Nothing, nullptr, 0},
     {"DOWNSTREAM_DETECTED_CLOSE_TYPE", kNone, NormalClose, nullptr, 0},
-    {"UPSTREAM_DETECTED_CLOSE_TYPE", kNone, NormalClose, nullptr, 0},
+    {"UPSTREAM_DETECTED_CLOSE_TYPE", kNone, UpstreamClose, nullptr, 0},
     {"UPSTREAM_LOCAL_CLOSE_REASON", kNone, Nothing, nullptr, 0},
     {"DYNAMIC_METADATA", kRequired, MetadataText, ParseMetadataPath, kDynamic},
     {"CLUSTER_METADATA", kRequired, MetadataText, ParseMetadataPath, kCluster},

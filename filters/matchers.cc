@@ -89,6 +89,7 @@ absl::StatusOr<HeaderMatcher> HeaderMatcher::Parse(
   using Proto = envoy::config::route::v3::HeaderMatcher;
   HeaderMatcher out;
   out.name_ = absl::AsciiStrToLower(proto.name());
+  if (out.name_ == "host") out.name_ = ":authority";  // where it went when it was read
   out.invert_ = proto.invert_match();
   out.missing_as_empty_ = proto.treat_missing_header_as_empty();
   out.kind_ = Kind::kString;
@@ -139,8 +140,7 @@ bool HeaderMatcher::MatchValue(absl::string_view value) const {
   return absl::SimpleAtoi(value, &number) && number >= range_start_ && number < range_end_;
 }
 
-bool HeaderMatcher::Match(const Headers& headers) const {
-  const std::optional<absl::string_view> value = headers.GetJoined(name_);
+bool HeaderMatcher::MatchSingle(std::optional<absl::string_view> value) const {
   if (kind_ == Kind::kPresent) {
     return (value.has_value() == present_) != invert_;
   }
@@ -149,8 +149,8 @@ bool HeaderMatcher::Match(const Headers& headers) const {
   return MatchValue(value.value_or("")) != invert_;
 }
 
-bool HeaderMatcher::MatchAnyValue(const Headers& headers) const {
-  if (kind_ == Kind::kPresent) return Match(headers);
+bool HeaderMatcher::Match(const Headers& headers) const {
+  if (kind_ == Kind::kPresent || name_[0] == ':') return MatchSingle(headers.Get(name_));
   size_t count = 0;
   bool matched = false;
   headers.ForEach([&](const Header& header) {
@@ -158,8 +158,7 @@ bool HeaderMatcher::MatchAnyValue(const Headers& headers) const {
     ++count;
     matched = matched || MatchValue(header.value);
   });
-  if (count == 0) return Match(headers);  // pseudo headers, absent ones
-  return matched != invert_;
+  return count == 0 ? MatchSingle(std::nullopt) : matched != invert_;
 }
 
 bool MatchAll(const std::vector<HeaderMatcher>& matchers, const Headers& headers) {

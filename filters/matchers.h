@@ -48,8 +48,6 @@ class Regex {
   bool Match(absl::string_view text) const;
   // Every match replaced by `rewrite` (\0 to \9 stand for groups).
   std::string ReplaceAll(absl::string_view text, absl::string_view rewrite) const;
-  // OK when `rewrite` names only groups that exist.
-  absl::Status CheckRewrite(absl::string_view rewrite) const;
   const std::string& pattern() const;
 
  private:
@@ -92,15 +90,14 @@ class HeaderMatcher {
  public:
   static absl::StatusOr<HeaderMatcher> Parse(const envoy::config::route::v3::HeaderMatcher& proto);
 
-  // Repeated headers count as their values joined by commas (routes).
+  // Repeated headers are looked at one by one; one that matches suffices.
   bool Match(const Headers& headers) const;
-  // Repeated headers are looked at one by one; one that matches suffices (RBAC).
-  bool MatchAnyValue(const Headers& headers) const;
   const std::string& name() const { return name_; }
 
  private:
   enum class Kind { kPresent, kString, kRange };
   bool MatchValue(absl::string_view value) const;
+  bool MatchSingle(std::optional<absl::string_view> value) const;
 
   std::string name_;  // lower-case
   Kind kind_ = Kind::kPresent;

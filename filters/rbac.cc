@@ -158,8 +158,7 @@ absl::StatusOr<RbacRule> RbacRule::Parse(const pb::Principal& proto) {
       status = Take(MetadataMatcher::Parse(proto.metadata()), &out.metadata_);
       break;
     default:
-      status =
-          NotSupported(kName, "this kind of principal (filter_state, sourced_metadata, custom)");
+      status = NotSupported(kName, "this kind of principal");
   }
   if (!status.ok()) return status;
   return out;
@@ -191,7 +190,7 @@ bool RbacRule::Match(const RbacInput& input) const {
     case Kind::kNot:
       return !children_.front().Match(input);
     case Kind::kHeader:
-      return input.headers != nullptr && header_->MatchAnyValue(*input.headers);
+      return input.headers != nullptr && header_->Match(*input.headers);
     case Kind::kUrlPath:
       return input.headers != nullptr && !input.headers->path().empty() &&
              string_->Match(PathOf(*input.headers));

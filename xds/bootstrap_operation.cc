@@ -44,6 +44,7 @@ StatsConfig::Tag ParseTag(const envoy::config::metrics::v3::TagSpecifier& proto,
                      "name: '",
                      proto.tag_name(), "'"));
   }
+  if (proto.tag_name().empty()) context.Error("tag_name cannot be empty");
   return {proto.tag_name(), proto.regex(), proto.fixed_value()};
 }
 
@@ -87,6 +88,9 @@ void ParseStats(const BootstrapProto& proto, StatsConfig* out, ParseContext& con
   if (proto.has_stats_flush_interval())
     out->flush_interval = FromProto(proto.stats_flush_interval());
   out->flush_on_admin = proto.stats_flush_on_admin();
+  if (proto.has_stats_flush_interval() && out->flush_on_admin) {
+    context.Error("Only one of stats_flush_interval or stats_flush_on_admin should be set!");
+  }
 }
 
 AdminConfig ParseAdmin(const envoy::config::bootstrap::v3::Admin& proto, ParseContext& context) {

@@ -8,12 +8,33 @@ namespace {
 
 using LayerProto = envoy::config::bootstrap::v3::RuntimeLayer;
 
+// A value is a number, a text, a truth value, or fields of them.
+void CheckValue(const std::string& key, const google::protobuf::Value& value,
+                ParseContext& context) {
+  switch (value.kind_case()) {
+    case google::protobuf::Value::kStructValue:
+      for (const auto& [name, field] : value.struct_value().fields()) {
+        CheckValue(absl::StrCat(key, ".", name), field, context);
+      }
+      break;
+    case google::protobuf::Value::kListValue:
+    case google::protobuf::Value::kNullValue:
+    case google::protobuf::Value::KIND_NOT_SET:
+      context.Error(absl::StrCat("Invalid runtime entry value for ", key));
+      break;
+    default:
+      break;
+  }
+}
+
 RuntimeLayerSource ParseLayer(const LayerProto& proto, ParseContext& context) {
   RuntimeLayerSource out;
   out.name = proto.name();
   switch (proto.layer_specifier_case()) {
     case LayerProto::kStaticLayer:
       out.kind = RuntimeLayerSource::Kind::kStatic;
+      for (const auto& [key, value] : proto.static_layer().fields())
+        CheckValue(key, value, context);
       out.values = Runtime::LayerFrom(proto.name(), proto.static_layer());
       break;
     case LayerProto::kDiskLayer:

@@ -3,6 +3,9 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "envoy/extensions/internal_redirect/allow_listed_routes/v3/allow_listed_routes_config.pb.h"
+#include "envoy/extensions/internal_redirect/previous_routes/v3/previous_routes_config.pb.h"
+#include "envoy/extensions/internal_redirect/safe_cross_scheme/v3/safe_cross_scheme_config.pb.h"
 #include "envoy/extensions/path/rewrite/uri_template/v3/uri_template_rewrite.pb.h"
 #include "xds/durations.h"
 #include "xds/formatting.h"
@@ -213,6 +216,32 @@ void ParseUpgrades(const RouteActionProto& proto, ForwardAction* out, ParseConte
   }
 }
 
+RedirectPredicate ParsePredicate(const envoy::config::core::v3::TypedExtensionConfig& proto,
+                                 ParseContext& context) {
+  using Kind = RedirectPredicate::Kind;
+  namespace pb = envoy::extensions::internal_redirect;
+  RedirectPredicate out;
+  const Extension extension = ParseExtension(proto, context);
+  pb::previous_routes::v3::PreviousRoutesConfig previous;
+  pb::allow_listed_routes::v3::AllowListedRoutesConfig allowed;
+  pb::safe_cross_scheme::v3::SafeCrossSchemeConfig safe;
+  ParseContext::Scope scope(context, "typed_config");
+  if (extension.type_name() == previous.GetDescriptor()->full_name()) {
+    DecodeInto(extension, &previous, context);
+  } else if (extension.type_name() == allowed.GetDescriptor()->full_name()) {
+    out.kind = Kind::kAllowed;
+    DecodeInto(extension, &allowed, context);
+    out.names.assign(allowed.allowed_route_names().begin(), allowed.allowed_route_names().end());
+  } else if (extension.type_name() == safe.GetDescriptor()->full_name()) {
+    out.kind = Kind::kSafeScheme;
+    DecodeInto(extension, &safe, context);
+  } else {
+    context.Error(absl::StrCat("Didn't find a registered implementation for '", extension.name,
+                               "' with type URL: '", extension.type_url, "'"));
+  }
+  return out;
+}
+
 void ParseInternalRedirect(const RouteActionProto& proto, ForwardAction* out,
                            ParseContext& context) {
   if (!proto.has_internal_redirect_policy()) {
@@ -238,7 +267,7 @@ void ParseInternalRedirect(const RouteActionProto& proto, ForwardAction* out,
   }
   for (int i = 0; i < policy.predicates_size(); ++i) {
     ParseContext::Scope item(context, "predicates", i);
-    redirect.predicates.push_back(ParseExtension(policy.predicates(i), context));
+    redirect.predicates.push_back(ParsePredicate(policy.predicates(i), context));
   }
   out->internal_redirect = std::move(redirect);
 }

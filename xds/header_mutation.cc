@@ -51,9 +51,9 @@ std::vector<HeaderAddition> ParseHeaderAdditions(absl::string_view field,
     added.action = ActionOf(option, context);
     added.keep_empty = option.keep_empty_value();
     ParseContext::Scope header(context, "header");
-    FormattedText value = CompileText(
-        option.header().raw_value().empty() ? option.header().value() : option.header().raw_value(),
-        Formatter::Missing::kEmpty, context);
+    // Envoy has no eye for raw_value here.
+    if (!option.header().raw_value().empty()) context.NotHonoured("raw_value");
+    FormattedText value = CompileText(option.header().value(), Formatter::Missing::kEmpty, context);
     added.text = std::move(value.text);
     added.formatter = std::move(value.formatter);
     out.push_back(std::move(added));

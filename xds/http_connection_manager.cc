@@ -2,9 +2,11 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/extensions/filters/network/http_connection_manager/v3/http_connection_manager.pb.h"
+#include "envoy/extensions/http/early_header_mutation/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/http/original_ip_detection/custom_header/v3/custom_header.pb.h"
 #include "envoy/extensions/http/original_ip_detection/xff/v3/xff.pb.h"
 #include "envoy/extensions/request_id/uuid/v3/uuid.pb.h"
@@ -52,6 +54,12 @@ void ParseRoutes(const Proto& proto, HttpConnectionManager* out, ParseContext& c
   if (proto.has_rds()) {
     ParseContext::Scope scope(context, "rds");
     out->rds_name = proto.rds().route_config_name();
+    if (!proto.rds().has_config_source() &&
+        !absl::StartsWith(proto.rds().route_config_name(), "xdstp:")) {
+      context.Error(
+          "An RDS config must have either a 'config_source' or an xDS-TP based "
+          "'route_config_name'.");
+    }
     ParseContext::Scope inner(context, "config_source");
     out->rds_source = ParseConfigSource(proto.rds().config_source(), context);
   } else if (proto.has_route_config()) {
@@ -140,6 +148,28 @@ void ParseTrust(const Proto& proto, HttpConnectionManager* out, ParseContext& co
     context.Error(
         "Original IP detection extensions and xff_num_trusted_hops "
         "may not be mixed");
+  }
+}
+
+void ParseEarlyMutations(const Proto& proto, HttpConnectionManager* out, ParseContext& context) {
+  namespace early = envoy::extensions::http::early_header_mutation::header_mutation::v3;
+  for (int i = 0; i < proto.early_header_mutation_extensions_size(); ++i) {
+    ParseContext::Scope scope(context, "early_header_mutation_extensions", i);
+    const Extension extension = ParseExtension(proto.early_header_mutation_extensions(i), context);
+    ParseContext::Scope inner(context, "typed_config");
+    early::HeaderMutation config;
+    if (extension.type_name() != config.GetDescriptor()->full_name()) {
+      context.Error(absl::StrCat("Didn't find a registered implementation for '", extension.name,
+                                 "' with type URL: '", extension.type_url, "'"));
+      continue;
+    }
+    if (!DecodeInto(extension, &config, context)) continue;
+    absl::StatusOr<HeaderEdits> edits = HeaderEdits::Parse(config.mutations());
+    if (edits.ok()) {
+      out->early_header_mutation.push_back(*std::move(edits));
+    } else {
+      context.Error(edits.status());
+    }
   }
 }
 
@@ -300,9 +330,6 @@ void WarnOfTheRest(const Proto& proto, ParseContext& context) {
   if (proto.has_http3_protocol_options()) {
     context.NotHonoured("http3_protocol_options");
   }
-  if (proto.early_header_mutation_extensions_size() != 0) {
-    context.NotHonoured("early_header_mutation_extensions");
-  }
   if (proto.has_forward_client_cert_matcher()) {
     context.NotHonoured("forward_client_cert_matcher");
   }
@@ -340,6 +367,7 @@ absl::StatusOr<std::shared_ptr<const HttpConnectionManager>> HttpConnectionManag
   ParseTimeouts(proto, out.get());
   ParseIdentity(proto, out.get(), context);
   ParseTrust(proto, out.get(), context);
+  ParseEarlyMutations(proto, out.get(), context);
   ParsePaths(proto, out.get(), context);
   out->proxy_100_continue = proto.proxy_100_continue();
   out->stream_error_on_invalid_http_message = proto.stream_error_on_invalid_http_message().value();

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "filters/api/address.h"
+#include "filters/header_edits.h"
 #include "xds/access_log.h"
 #include "xds/config_source.h"
 #include "xds/extension.h"
@@ -125,7 +126,7 @@ struct HttpConnectionManager {
   bool internal_unix_sockets = false;
   std::vector<CidrRange> internal_ranges;
   std::vector<OriginalIpDetection> original_ip_detection;  // first answer wins
-  std::vector<Extension> early_header_mutation;
+  std::vector<HeaderEdits> early_header_mutation;  // before anything else is done to a request
   ClientCert client_cert = ClientCert::kSanitize;  // x-forwarded-client-cert
   bool xfcc_subject = false;
   bool xfcc_cert = false;

@@ -205,9 +205,8 @@ class Listener::Parser {
     if (proto.has_filter_chain_matcher()) {
       context_.ErrorAt("filter_chain_matcher", "is not supported");
     }
-    if (proto.has_udp_listener_config()) {
-      context_.ErrorAt("udp_listener_config", "is not supported");
-    }
+    // Without an address of UDP it says nothing.
+    if (proto.has_udp_listener_config()) context_.NotHonoured("udp_listener_config");
     if (proto.has_fcds_config()) {
       context_.ErrorAt("fcds_config", "is not supported");
     }

@@ -64,6 +64,7 @@ Settings ParseConnectionLimit(const Extension& config, ParseContext& context) {
   if (!DecodeInto(config, &proto, context)) return nullptr;
   auto out = std::make_shared<ConnectionLimit>();
   out->stat_prefix = proto.stat_prefix();
+  if (!proto.has_max_connections()) context.Error("Field 'max_connections' is missing");
   out->max_connections = proto.max_connections().value();
   out->delay = FromProto(proto.delay());
   if (proto.has_runtime_enabled()) out->enabled = FlagFrom(proto.runtime_enabled());

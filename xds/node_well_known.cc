@@ -4,6 +4,8 @@
 #include <google/protobuf/struct.pb.h>
 #include <google/protobuf/util/time_util.h>
 
+#include <limits>
+
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -54,6 +56,10 @@ void FillDuration(const ConfigNode& node, Message* message, ParseContext& contex
   }
   if (seconds < 0 || nanos < 0) {
     return context.Error("Invalid duration: Expected positive duration");
+  }
+  // What still is a number of nanoseconds; Envoy counts in them.
+  if (seconds > std::numeric_limits<int64_t>::max() / 1000000000) {
+    return context.Error("Invalid duration: Duration out-of-range");
   }
   SetSecondsAndNanos(seconds, nanos, message);
 }

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "filters/api/headers.h"
+#include "xds/route_tree.h"
 
 namespace remora::xds {
 namespace {
@@ -64,6 +65,7 @@ void VirtualHost::IndexPaths(bool ignore_path_parameters) {
 }
 
 const Route* VirtualHost::Match(const RouteQuery& query) const {
+  if (tree != nullptr) return tree->Match(query, routes);
   for (const Segment& segment : segments_) {
     if (segment.exact.empty()) {
       for (uint32_t i = segment.begin; i < segment.end; ++i) {
@@ -78,6 +80,11 @@ const Route* VirtualHost::Match(const RouteQuery& query) const {
     }
   }
   return nullptr;
+}
+
+bool InternalRedirectPolicy::Includes(int status) const {
+  if (codes.empty()) return status == 302;
+  return std::find(codes.begin(), codes.end(), static_cast<uint32_t>(status)) != codes.end();
 }
 
 const VirtualCluster* VirtualHost::MatchVirtualCluster(const Headers& headers) const {

@@ -83,12 +83,25 @@ struct WeightedCluster {
   std::string host_rewrite;  // empty: none
 };
 
+// What the route of a redirect's target must be.
+struct RedirectPredicate {
+  enum class Kind {
+    kNotTakenBefore,  // by a redirect of the same route
+    kAllowed,         // one of `names`
+    kSafeScheme,      // no way from HTTP to HTTPS
+  };
+  Kind kind = Kind::kNotTakenBefore;
+  std::vector<std::string> names;
+};
+
 struct InternalRedirectPolicy {
   uint32_t max_redirects = 1;
   std::vector<uint32_t> codes;  // empty: 302
   bool allow_cross_scheme = false;
   std::vector<std::string> response_headers_to_copy;
-  std::vector<Extension> predicates;
+  std::vector<RedirectPredicate> predicates;
+
+  bool Includes(int status) const;
 };
 
 // The request goes to a cluster.
@@ -209,12 +222,15 @@ struct VirtualCluster {
   mutable const void* numbers = nullptr;
 };
 
+struct RouteTree;
+
 struct VirtualHost {
   enum class RequireTls { kNone, kExternalOnly, kAll };
 
   std::string name;
   std::vector<std::string> domains;
-  std::vector<Route> routes;  // in order: the first that matches wins
+  std::vector<Route> routes;              // in order: the first that matches wins
+  std::shared_ptr<const RouteTree> tree;  // chooses among them otherwise; null: none
   RequireTls require_tls = RequireTls::kNone;
   std::vector<VirtualCluster> virtual_clusters;
   mutable const void* other_numbers = nullptr;  // of requests that no virtual cluster matches

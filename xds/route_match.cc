@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/strip.h"
+#include "filters/api/filter_state.h"
 #include "filters/api/headers.h"
 #include "filters/api/stream_info.h"
 
@@ -80,6 +81,11 @@ bool CookieMatcher::Match(const Headers& headers) const {
   return value.Match(*found) != invert;
 }
 
+bool FilterStateMatcher::Match(const FilterState* state) const {
+  const std::string* text = state == nullptr ? nullptr : state->Find(key);
+  return text != nullptr && value.Match(*text);
+}
+
 bool RouteMatch::MatchPath(const RouteQuery& query) const {
   if (path_kind_ == PathKind::kConnect) {
     return query.headers.method() == "CONNECT";
@@ -134,6 +140,9 @@ bool RouteMatch::Match(const RouteQuery& query) const {
     const Metadata& metadata = query.dynamic_metadata == nullptr ? *kNone : *query.dynamic_metadata;
     for (const MetadataMatcher& matcher : dynamic_metadata_) {
       if (!matcher.Match(metadata)) return false;
+    }
+    for (const FilterStateMatcher& matcher : filter_state_) {
+      if (!matcher.Match(query.filter_state)) return false;
     }
   }
   return true;

@@ -20,6 +20,8 @@ class RouteMatch;
 
 namespace remora {
 class Headers;
+struct FilterState;
+struct StreamInfo;
 struct TlsFacts;
 }  // namespace remora
 
@@ -38,6 +40,8 @@ struct RouteQuery {
   const TlsFacts* tls = nullptr;  // of the downstream connection
   const Runtime* runtime = nullptr;
   const Metadata* dynamic_metadata = nullptr;
+  const FilterState* filter_state = nullptr;
+  const StreamInfo* info = nullptr;  // for matcher trees; without it they find nothing
 };
 
 // A query parameter's condition. Values are compared as they are written, not decoded.
@@ -57,6 +61,13 @@ struct CookieMatcher {
   StringMatcher value;
   bool invert = false;  // an inverted one also matches when the cookie is missing
   bool Match(const Headers& headers) const;
+};
+
+// A condition on a text that filters noted.
+struct FilterStateMatcher {
+  std::string key;
+  StringMatcher value;
+  bool Match(const FilterState* state) const;
 };
 
 // The conditions of one route, compiled. Match() neither locks nor, short of joining repeated
@@ -96,6 +107,7 @@ class RouteMatch {
   std::vector<QueryParameterMatcher> query_parameters_;
   std::vector<CookieMatcher> cookies_;
   std::vector<MetadataMatcher> dynamic_metadata_;
+  std::vector<FilterStateMatcher> filter_state_;
   std::optional<RuntimeFraction> runtime_fraction_;
 };
 

@@ -2,6 +2,7 @@
 #include "absl/strings/str_cat.h"
 #include "envoy/config/route/v3/route_components.pb.h"
 #include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/type/matcher/v3/filter_state.pb.h"
 #include "xds/extension.h"
 #include "xds/route_match.h"
 
@@ -126,12 +127,19 @@ void RouteMatch::ParseConditions(const Proto& proto, ParseContext& context) {
   ParseEach("cookies", proto.cookies(), cookie, &cookies_, context);
   ParseEach("dynamic_metadata", proto.dynamic_metadata(), MetadataMatcher::Parse,
             &dynamic_metadata_, context);
-  if (proto.filter_state_size() != 0) {
-    // Passing it over would match more requests than were meant.
-    context.ErrorAt("filter_state", "matching filter state is not supported");
-  }
+  const auto state = [](const envoy::type::matcher::v3::FilterStateMatcher& item)
+      -> absl::StatusOr<FilterStateMatcher> {
+    if (!item.has_string_match()) {
+      // Passing it over would match more requests than were meant.
+      return absl::InvalidArgumentError("matching filter state by address is not supported");
+    }
+    absl::StatusOr<StringMatcher> value = StringMatcher::Parse(item.string_match());
+    if (!value.ok()) return value.status();
+    return FilterStateMatcher{item.key(), *std::move(value)};
+  };
+  ParseEach("filter_state", proto.filter_state(), state, &filter_state_, context);
   plain_ = !grpc_ && headers_.empty() && query_parameters_.empty() && cookies_.empty() &&
-           dynamic_metadata_.empty() && !runtime_fraction_.has_value() &&
+           dynamic_metadata_.empty() && filter_state_.empty() && !runtime_fraction_.has_value() &&
            !tls_presented_.has_value() && !tls_validated_.has_value();
 }
 

@@ -3,6 +3,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "xds/route_tree.h"
 #include "xds/secret.h"
 
 namespace remora::xds {
@@ -217,6 +218,15 @@ VirtualHost ParseVirtualHost(const VirtualHostProto& proto, RouteDefaults defaul
     ParseContext::Scope scope(context, "routes", i);
     out.routes.push_back(ParseRoute(proto.routes(i), defaults, context));
     out.routes.back().index = static_cast<uint32_t>(i);
+  }
+  if (proto.has_matcher()) {
+    ParseContext::Scope scope(context, "matcher");
+    if (!proto.routes().empty())
+      context.Error("cannot set both matcher and routes on virtual host");
+    const auto parse = [&](const envoy::config::route::v3::Route& route, ParseContext& inner) {
+      return ParseRoute(route, defaults, inner);
+    };
+    out.tree = RouteTree::Parse(proto.matcher(), parse, &out.routes, context);
   }
   ParseVirtualClusters(proto, &out, context);
   out.request_headers =

@@ -25,6 +25,7 @@ absl::string_view ProtocolName(Protocol protocol);
 struct TlsFacts {
   std::string version;  // "TLSv1.3"
   std::string cipher;   // "TLS_AES_128_GCM_SHA256"
+  std::string group;    // of the key exchange, "X25519"
   std::string alpn;
   std::string sni;
   std::string session_id;
@@ -45,6 +46,11 @@ struct TlsFacts {
   int64_t peer_valid_until = 0;
   std::vector<std::string> local_uri_sans;
   std::vector<std::string> local_dns_sans;
+  std::vector<std::string> local_ip_sans;
+  // Of every certificate that the peer sent, the leaf first.
+  std::vector<std::string> chain_fingerprints_sha256;
+  std::vector<std::string> chain_fingerprints_sha1;
+  std::vector<std::string> chain_serials;
   std::string local_subject;
 };
 
@@ -60,6 +66,10 @@ struct ConnectionInfo {
   absl::string_view
       requested_server_name;  // of the ClientHello, known through tls_inspector or TLS
   absl::string_view filter_chain_name;
+  absl::string_view listener_name;
+  // Of the configuration; null when there is none.
+  const Metadata* listener_metadata = nullptr;
+  const Metadata* filter_chain_metadata = nullptr;
   absl::string_view transport_protocol;  // "raw_buffer", "tls"
   const TlsFacts* tls = nullptr;  // null without TLS or before the handshake ended, well or not
   absl::string_view transport_failure_reason;
@@ -77,6 +87,7 @@ struct StreamTiming {
   int64_t upstream_connect_start_ns = 0;
   int64_t upstream_connect_end_ns = 0;
   int64_t upstream_handshake_end_ns = 0;
+  int64_t upstream_pool_ready_ns = 0;  // a connection was got, or could not be
   int64_t upstream_first_tx_ns = 0;
   int64_t upstream_last_tx_ns = 0;
   int64_t upstream_first_rx_ns = 0;
@@ -112,6 +123,10 @@ struct StreamInfo {
   absl::string_view upstream_cluster_raw;  // configured name
   absl::string_view upstream_host;         // "ip:port"
   absl::string_view upstream_host_name;
+  // Hosts that a connection was got for, their names and those connections; lists with commas.
+  absl::string_view upstream_hosts_attempted;
+  absl::string_view upstream_host_names_attempted;
+  absl::string_view upstream_connections_attempted;
   Address upstream_remote;
   Address upstream_local;
   Protocol upstream_protocol = Protocol::kNone;
@@ -127,7 +142,13 @@ struct StreamInfo {
   uint64_t upstream_header_received = 0;
   uint64_t downstream_header_sent = 0;
   uint64_t downstream_header_received = 0;
+  // Names and values of fields before compression.
+  uint64_t upstream_fields_sent = 0;
+  uint64_t upstream_fields_received = 0;
+  uint64_t downstream_fields_sent = 0;
+  uint64_t downstream_fields_received = 0;
   uint32_t attempt_count = 0;
+  uint32_t route_resolutions = 0;  // how often a route was looked up
   // Set by the admin-side health filter: such exchanges can be left out of logs.
   bool health_check = false;
   bool internal_request = false;
@@ -140,6 +161,7 @@ struct StreamInfo {
   const Metadata* dynamic_metadata = nullptr;
   const FilterState* filter_state = nullptr;
   const Metadata* route_metadata = nullptr;
+  const Metadata* virtual_host_metadata = nullptr;
   const Metadata* cluster_metadata = nullptr;
   const Metadata* upstream_metadata = nullptr;
   // Message parts, null until known; for formatters.

@@ -120,6 +120,9 @@ class CodecStream {
     uint64_t sent = 0;
     uint64_t header_received = 0;
     uint64_t header_sent = 0;
+    // Names and values of header fields before compression; HTTP/1 knows none.
+    uint64_t fields_received = 0;
+    uint64_t fields_sent = 0;
   };
   virtual WireBytes wire_bytes() const = 0;
 

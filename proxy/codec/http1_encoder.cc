@@ -155,10 +155,11 @@ bool Http1Encoder::TakeLength(const Headers& headers, bool end) {
   return true;
 }
 
-void Http1Encoder::FinishHead(Writer& writer, Body& out) {
+// Of the head only the fields count as header bytes: what was written after `first_line` bytes.
+void Http1Encoder::FinishHead(Writer& writer, size_t first_line, Body& out) {
+  header_bytes_ += writer.size() - first_line;
   writer.Text("\r\n");
   out.Commit(writer.size());
-  header_bytes_ += writer.size();
   bytes_ += writer.size();
 }
 
@@ -182,6 +183,7 @@ void Http1Encoder::RequestHead(const Headers& headers, bool end, Body& out) {
     writer.Target(headers.path().empty() ? absl::string_view("/") : headers.path());
   }
   writer.Text(" HTTP/1.1\r\n");
+  const size_t first_line = writer.size();
   writer.Field("host", headers.authority());
   const bool length = !connect && TakeLength(headers, end);
   Fields(headers, length, upgrade, writer);
@@ -196,7 +198,7 @@ void Http1Encoder::RequestHead(const Headers& headers, bool end, Body& out) {
       writer.Field("content-length", "0");
     }
   }
-  FinishHead(writer, out);
+  FinishHead(writer, first_line, out);
 }
 
 void Http1Encoder::InterimHead(const Headers& headers, Body& out) {
@@ -206,9 +208,10 @@ void Http1Encoder::InterimHead(const Headers& headers, Body& out) {
   writer.Text(" ");
   writer.Text(ReasonPhrase(headers.status()));
   writer.Text("\r\n");
+  const size_t first_line = writer.size();
   Fields(headers, /*keep_length=*/false, /*keep_upgrade=*/false, writer);
   said_close_ = false;
-  FinishHead(writer, out);
+  FinishHead(writer, first_line, out);
 }
 
 void Http1Encoder::ResponseHead(const Headers& headers, bool end, const Response& response,
@@ -221,6 +224,7 @@ void Http1Encoder::ResponseHead(const Headers& headers, bool end, const Response
   writer.Text(" ");
   writer.Text(ReasonPhrase(headers.status()));
   writer.Text("\r\n");
+  const size_t first_line = writer.size();
   FrameResponse(headers, end, response, writer);
   if (framing_ == Framing::kTunnel) {
     if (headers.status() == 101 && headers.Find(HeaderId::kConnection) == nullptr) {
@@ -232,7 +236,7 @@ void Http1Encoder::ResponseHead(const Headers& headers, bool end, const Response
   } else if (response.keep_alive) {
     writer.Field("connection", "keep-alive");
   }
-  FinishHead(writer, out);
+  FinishHead(writer, first_line, out);
 }
 
 // Chooses the framing (RFC 9112 section 6.3) and writes the fields with it.
@@ -308,8 +312,9 @@ void Http1Encoder::SendTrailers(const Headers& trailers, Body& out) {
   } else {
     Writer writer(out.ReserveWhole(Bound(trailers)).data, options_->proper_case);
     writer.Text("0\r\n");
+    const size_t first_line = writer.size();
     Fields(trailers, /*keep_length=*/false, /*keep_upgrade=*/false, writer);
-    FinishHead(writer, out);
+    FinishHead(writer, first_line, out);
     bytes_ -= writer.size();
   }
   bytes_ += out.size() - before;

@@ -57,7 +57,7 @@ class Http1Encoder {
   void Fields(const Headers& headers, bool keep_length, bool keep_upgrade, Writer& writer);
   size_t Bound(const Headers& headers) const;
   void FrameResponse(const Headers& headers, bool end, const Response& response, Writer& writer);
-  void FinishHead(Writer& writer, Body& out);
+  void FinishHead(Writer& writer, size_t first_line, Body& out);
   bool TakeLength(const Headers& headers, bool end);
   void Finish(Body& out);
 

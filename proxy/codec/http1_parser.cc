@@ -258,6 +258,7 @@ bool Http1Parser::Field(absl::string_view line) {
     return Fail("http1.too_many_headers", 431, true);
   }
   if (!Count(size + value.size())) return false;
+  facts_.field_bytes += size + value.size() + 3;
   const HeaderId id = LookUpHeader({lower, size});
   if (id == HeaderId::kTransferEncoding && line.back() == '\t') return Fail(kCodecError);
   if (phase_ == Phase::kTrailers) {

@@ -23,8 +23,10 @@ struct Http1Facts {
   bool websocket = false;   // ... to "websocket" alone
   int status = 0;           // response
   std::optional<uint64_t> content_length;
-  // Header bytes on the wire so far.
+  // The bytes of heads and trailers on the wire so far; those of the fields alone, each with ": "
+  // or its like as one byte and its line end.
   size_t wire_bytes = 0;
+  size_t field_bytes = 0;
 };
 
 // Strict incremental parser of HTTP/1 heads and trailer sections (RFC 9112): a line ends in CRLF

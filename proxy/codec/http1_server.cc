@@ -372,9 +372,11 @@ void Http1Server::ResumeReading() {
 
 CodecStream::WireBytes Http1Server::wire_bytes() const {
   WireBytes bytes;
-  bytes.header_received = parser_.facts().wire_bytes;
-  bytes.received = bytes.header_received + body_reader_.wire_bytes();
+  bytes.header_received = parser_.facts().field_bytes;
+  bytes.received = parser_.facts().wire_bytes + body_reader_.wire_bytes();
   bytes.header_sent = encoder_.header_bytes();
+  bytes.fields_received = bytes.header_received;
+  bytes.fields_sent = bytes.header_sent;
   bytes.sent = encoder_.bytes();
   return bytes;
 }

@@ -38,6 +38,10 @@ struct Http2Session::Callbacks {
   static int StreamClosed(nghttp2_session*, int32_t id, uint32_t code, void* user) {
     return Of(user).OnStreamClosed(id, code);
   }
+  static int BeforeFrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
+    const bool cancel = frame->hd.type == NGHTTP2_RST_STREAM && Of(user).ends_for_message_;
+    return cancel ? NGHTTP2_ERR_CANCEL : 0;
+  }
   static int FrameSent(nghttp2_session*, const nghttp2_frame* frame, void* user) {
     Of(user).OnFrameSent(*frame);
     return 0;
@@ -63,6 +67,7 @@ struct Http2Session::Callbacks {
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, InvalidFrame);
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(callbacks, Data);
     nghttp2_session_callbacks_set_on_stream_close_callback(callbacks, StreamClosed);
+    nghttp2_session_callbacks_set_before_frame_send_callback(callbacks, BeforeFrameSent);
     nghttp2_session_callbacks_set_on_frame_send_callback(callbacks, FrameSent);
     nghttp2_session_callbacks_set_send_data_callback(callbacks, SendData);
     return callbacks;

@@ -131,7 +131,8 @@ int Http2Session::OnHeaderBlock(const nghttp2_frame& frame) {
   Http2Stream* stream = Find(frame.hd.stream_id);
   if (stream == nullptr) return 0;
   stream->wire_.received += kFrameHeader + frame.hd.length;
-  stream->wire_.header_received += reader_.bytes();
+  stream->wire_.header_received += kFrameHeader + frame.hd.length;
+  stream->wire_.fields_received += reader_.bytes();
   const bool end = HasEnd(frame);
   if (end) stream->remote_end_ = true;
   if (stream->sink_ == nullptr) return 0;
@@ -144,6 +145,7 @@ int Http2Session::OnHeaderBlock(const nghttp2_frame& frame) {
     Count(&CodecStats::rx_messaging_error);
     Refuse(stream, NGHTTP2_PROTOCOL_ERROR, ResetReason::kProtocolError, kInvalidField);
     if (!server() || options_.stream_error_on_invalid_message) return 0;
+    ends_for_message_ = true;
     return Break(kInvalidField, NGHTTP2_PROTOCOL_ERROR);
   }
   Headers* headers = reader_.headers();
@@ -212,6 +214,7 @@ int Http2Session::OnInvalidFrame(const nghttp2_frame& frame, int code) {
   if (!server() || options_.stream_error_on_invalid_message || frame.hd.type == NGHTTP2_DATA) {
     return 0;
   }
+  ends_for_message_ = true;
   return Break(details, NGHTTP2_PROTOCOL_ERROR);
 }
 
@@ -274,6 +277,7 @@ void Http2Session::OnFrameSent(const nghttp2_frame& frame) {
       static_cast<Http2Stream*>(nghttp2_session_get_stream_user_data(session_, frame.hd.stream_id));
   if (stream == nullptr) return;
   stream->wire_.sent += size;
+  if (frame.hd.type == NGHTTP2_HEADERS) stream->wire_.header_sent += size;
   if (!HasEnd(frame)) return;
   stream->local_end_sent_ = true;
   // Whoever holds a stream only because its request goes on may give it up now.

@@ -112,7 +112,7 @@ void Http2Stream::SendHeaders(const Headers& headers, bool end) {
         return;
       }
     }
-    wire_.header_sent += writer.bytes();
+    wire_.fields_sent += writer.bytes();
   }
   MaybeDetach();
 }
@@ -159,7 +159,7 @@ void Http2Stream::SubmitTrailers(const Headers& trailers, bool copy) {
   Http2FieldWriter& writer = session_->writer_;
   writer.set_copy(copy);
   const std::vector<nghttp2_nv>& fields = writer.Trailers(trailers);
-  wire_.header_sent += writer.bytes();
+  wire_.fields_sent += writer.bytes();
   nghttp2_submit_trailer(session_->session_, id_, fields.data(), fields.size());
 }
 

@@ -8,9 +8,16 @@ namespace {
 
 // "cluster_manager."
 constexpr StatDef kSchema[] = {
-    {"cluster_added", StatKind::kCounter},   {"cluster_modified", StatKind::kCounter},
-    {"cluster_removed", StatKind::kCounter}, {"cluster_updated", StatKind::kCounter},
-    {"active_clusters", StatKind::kGauge},   {"warming_clusters", StatKind::kGauge},
+    {"cluster_added", StatKind::kCounter},
+    {"cluster_modified", StatKind::kCounter},
+    {"cluster_removed", StatKind::kCounter},
+    {"cluster_updated", StatKind::kCounter},
+    {"active_clusters", StatKind::kGauge},
+    {"warming_clusters", StatKind::kGauge},
+    // Updates are never merged here.
+    {"cluster_updated_via_merge", StatKind::kCounter},
+    {"update_merge_cancelled", StatKind::kCounter},
+    {"update_out_of_merge_window", StatKind::kCounter},
 };
 
 void Bump(StatCell& cell) {

@@ -1,5 +1,10 @@
 #include "proxy/main/listener_stats.h"
 
+#include <iterator>
+#include <vector>
+
+#include "absl/strings/match.h"
+
 namespace remora::proxy {
 namespace {
 
@@ -30,6 +35,18 @@ constexpr StatDef kWorker[] = {
 }  // namespace
 
 StatSchema ListenerStatSchema() { return kListener; }
+
+StatSchema AdminListenerStatSchema() {
+  static const auto* const schema = [] {
+    auto* out = new std::vector<StatDef>(std::begin(kListener), std::end(kListener));
+    for (StatDef& def : *out) {
+      if (absl::EndsWith(def.name, "extension_config_missing")) def.kind = StatKind::kHidden;
+    }
+    return out;
+  }();
+  return *schema;
+}
+
 StatSchema ListenerWorkerStatSchema() { return kWorker; }
 
 }  // namespace remora::proxy

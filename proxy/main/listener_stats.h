@@ -27,6 +27,8 @@ enum class ListenerStat : uint8_t {
   kAcceptedPerSocketEvent,
 };
 StatSchema ListenerStatSchema();
+// The same without what no admin listener can have.
+StatSchema AdminListenerStatSchema();
 
 // "listener.ADDRESS.worker_N."
 enum class ListenerWorkerStat : uint8_t { kCxActive, kCxTotal };

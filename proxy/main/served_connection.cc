@@ -151,6 +151,9 @@ void ServedConnection::ChooseChain() {
 void ServedConnection::Dispatch() {
   ConnectionInfo& info = connection_->info();
   info.filter_chain_name = chain_->config->name;
+  info.filter_chain_metadata = &chain_->config->metadata;
+  info.listener_name = config_->config->name;
+  info.listener_metadata = &config_->config->metadata;
   const ListenerWorld& world = listener_->world();
   if (chain_->wants_tls) {
     if (chain_->tls == nullptr) {

@@ -80,6 +80,7 @@ void Server::BuildWorld() {
                                             [this] { LoadRuntime(); });
   sockets_ = std::make_unique<ListenSockets>(options_.concurrency);
   tls_ = std::make_unique<TlsContexts>(&stats_);
+  RegisterProcessStats(options_.concurrency, &stats_);
   const StatBlock* file_block = stats_.Register("filesystem.", FileStatSchema());
   logs_ = std::make_unique<LogWriter>(&loop_, options_.file_flush_interval_ms,
                                       stats_.MainScope<FileStat>(file_block));
@@ -340,6 +341,7 @@ void Server::RefreshGauges() {
   server_stats_.Set(ServerStat::kMemoryPhysicalSize,
                     resident * static_cast<uint64_t>(sysconf(_SC_PAGESIZE)));
   server_stats_.Set(ServerStat::kVersion, 0);
+  SetThreadClusters(options_.concurrency, clusters_->all().size(), &stats_);
   server_stats_.Set(ServerStat::kDaysUntilFirstCertExpiring, tls_->DaysUntilFirstExpiry());
   for (const auto& [name, cluster] : clusters_->all()) {
     if (cluster->current() != nullptr) RefreshBreakerGauges(*cluster->current(), stats_);

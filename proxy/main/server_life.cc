@@ -28,10 +28,12 @@ int Server::Run() {
       std::make_unique<DiscoveryWorld>(&loop_, view_.get(), files_.get(), cluster_world_.seed + 1);
   xds::Subscriptions::Hooks hooks;
   hooks.on_event = [this](const xds::UpdateEvent& event) { OnUpdateEvent(event); };
-  const auto control = stats_.MainScope<ControlPlaneStat>(
-      stats_.Register("control_plane.", ControlPlaneStatSchema()));
-  hooks.on_connected = [control](bool connected) {
-    control.Set(ControlPlaneStat::kConnectedState, connected ? 1 : 0);
+  // Without ADS the names come with the first connection to a control plane.
+  const StatBlock* control = stats_.Register("control_plane.", ControlPlaneStatSchema(), true);
+  if (bootstrap_->ads.has_value()) stats_.main_slab()->Cells(*control);
+  hooks.on_connected = [this, control](bool connected) {
+    stats_.MainScope<ControlPlaneStat>(control).Set(ControlPlaneStat::kConnectedState,
+                                                    connected ? 1 : 0);
   };
   hooks.on_initialized = [this] { PublishSoon(); };
   hooks.log = [](const std::string& text) { REMORA_LOG(kWarning, "config", text); };

@@ -1,5 +1,11 @@
 #include "proxy/main/server_stats.h"
 
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "proxy/stream/http_stats.h"
+
 namespace remora::proxy {
 namespace {
 
@@ -22,7 +28,22 @@ constexpr StatDef kServer[] = {
     {"envoy_bug_failures", StatKind::kCounter},
     {"seconds_until_first_ocsp_response_expiring", StatKind::kGauge},
     {"initialization_time_ms", StatKind::kHistogram},
+    // What follows is never counted here.
+    {"compilation_settings.fips_mode", StatKind::kGauge},
+    {"dropped_stat_flushes", StatKind::kCounter},
+    {"envoy_notifications", StatKind::kCounter},
+    {"stats_recent_lookups", StatKind::kGauge},
+    {"wip_protos", StatKind::kCounter},
 };
+
+constexpr StatDef kWatchdog[] = {
+    {"watchdog_mega_miss", StatKind::kCounter},
+    {"watchdog_miss", StatKind::kCounter},
+};
+
+constexpr StatDef kOverload[] = {{"refresh_interval_delay", StatKind::kHistogram}};
+constexpr StatDef kOverloadActions[] = {{"reset_high_memory_stream.count", StatKind::kCounter}};
+constexpr StatDef kThreadClusters[] = {{"clusters_inflated", StatKind::kGauge}};
 
 constexpr StatDef kRuntime[] = {
     {"deprecated_feature_use", StatKind::kCounter},
@@ -88,5 +109,28 @@ StatSchema ServerStatSchema() { return kServer; }
 StatSchema RuntimeStatSchema() { return kRuntime; }
 StatSchema ControlPlaneStatSchema() { return kControlPlane; }
 StatSchema UpdateStatSchema() { return kUpdate; }
+
+void RegisterProcessStats(size_t workers, StatStore* stats) {
+  std::vector<std::string> threads = {"main_thread"};
+  for (size_t i = 0; i < workers; ++i) threads.push_back(absl::StrCat("worker_", i));
+  for (const std::string& thread : threads) {
+    stats->Register(absl::StrCat("server.", thread, "."), kWatchdog);
+    stats->Register(absl::StrCat("thread_local_cluster_manager.", thread, "."), kThreadClusters);
+  }
+  stats->Register("main_thread.", kWatchdog);
+  stats->Register("workers.", kWatchdog);
+  stats->Register("overload.", kOverload);
+  stats->Register("envoy.overload_actions.", kOverloadActions);
+  stats->Register("http.async-client.", RouterStatSchema());
+}
+
+void SetThreadClusters(size_t workers, uint64_t clusters, StatStore* stats) {
+  for (size_t i = 0; i <= workers; ++i) {
+    const std::string thread = i == 0 ? "main_thread" : absl::StrCat("worker_", i - 1);
+    const StatBlock* block = stats->Register(
+        absl::StrCat("thread_local_cluster_manager.", thread, "."), kThreadClusters);
+    stats->main_slab()->Cells(*block)[0].store(clusters, std::memory_order_relaxed);
+  }
+}
 
 }  // namespace remora::proxy

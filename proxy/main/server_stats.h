@@ -30,6 +30,11 @@ enum class ServerStat : uint8_t {
 };
 StatSchema ServerStatSchema();
 
+// The names of the process that stand beside it: watchdogs, overload, calls of its own.
+void RegisterProcessStats(size_t workers, StatStore* stats);
+// "thread_local_cluster_manager.THREAD.clusters_inflated": every thread knows every cluster.
+void SetThreadClusters(size_t workers, uint64_t clusters, StatStore* stats);
+
 // "runtime."
 enum class RuntimeStat : uint8_t {
   kDeprecatedFeatureUse,

@@ -14,16 +14,13 @@ Worker::Worker(WorkerInput input)
       mailbox_(&loop_),
       logs_(std::make_unique<LogWriter>(&loop_, input_.log_flush_ms, input_.file_stats)),
       view_(std::make_unique<WorkerView>(&loop_, input_.stats, input_.seed, input_.mail)),
-      http_(std::make_unique<HttpWorker>(view_.get(), logs_.get())),
-      // Ids are unique in the process: the upper bits are the worker's.
-      next_connection_id_((static_cast<uint64_t>(input_.index) << 48) + 1) {
-  if (input_.index == 0) next_connection_id_ = 0;
+      http_(std::make_unique<HttpWorker>(view_.get(), logs_.get())) {
   http_->set_server_failing(input_.failing);
   world_ = {&loop_,
             http_.get(),
             input_.stats,
             input_.index,
-            &next_connection_id_,
+            &accepted_,
             &server_drain_,
             [this](const Address& address) { return FindListener(listeners_, address); }};
 }
@@ -130,7 +127,7 @@ WorkerLoad Worker::Load() const {
       load.exchanges += listener->open_exchanges();
     }
   }
-  load.accepted = next_connection_id_ & ((uint64_t{1} << 48) - 1);
+  load.accepted = accepted_;
   return load;
 }
 

@@ -77,7 +77,7 @@ class Worker {
   std::unique_ptr<WorkerView> view_;
   std::unique_ptr<HttpWorker> http_;
   ListenerWorld world_;
-  uint64_t next_connection_id_;
+  uint64_t accepted_ = 0;
   Drain server_drain_;
   std::shared_ptr<const Published> published_;
   std::vector<std::unique_ptr<WorkerListener>> listeners_;

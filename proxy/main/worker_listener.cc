@@ -49,8 +49,8 @@ void WorkerListener::Accept(int descriptor, const Address& remote) {
   auto connection = std::make_unique<Connection>(
       world_->loop, AdoptSocket(world_->loop, descriptor), MakeRawTransport(),
       listener_->config->per_connection_buffer_limit);
+  ++*world_->accepted;
   ConnectionInfo& info = connection->info();
-  info.id = (*world_->next_connection_id)++;
   info.direct_remote = remote;
   info.remote = remote;
   info.local = connection->stream().local_address();

@@ -23,7 +23,7 @@ struct ListenerWorld {
   HttpWorker* http = nullptr;
   StatSlab* stats = nullptr;
   size_t worker_index = 0;
-  uint64_t* next_connection_id = nullptr;
+  uint64_t* accepted = nullptr;   // connections so far
   Drain* server_drain = nullptr;  // of the whole process
   // The listener of this loop that serves an address (its own, or the wildcard of its port), or
   // null: where a client meant to go before it was redirected.

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 namespace remora::proxy {
@@ -12,6 +13,11 @@ namespace {
 constexpr size_t kReadWish = 256 * 1024;
 
 }  // namespace
+
+uint64_t TakeConnectionId() {
+  static std::atomic<uint64_t> next{0};
+  return next.fetch_add(1, std::memory_order_relaxed);
+}
 
 Connection::Connection(Loop* loop, std::unique_ptr<ByteStream> stream,
                        std::unique_ptr<Transport> transport, size_t buffer_limit)
@@ -24,6 +30,7 @@ Connection::Connection(Loop* loop, std::unique_ptr<ByteStream> stream,
       buffer_limit_(buffer_limit),
       raw_(transport_->is_raw()) {
   stream_->Attach(this);
+  info_.id = TakeConnectionId();
   info_.transport_protocol = raw_ ? "raw_buffer" : "tls";
 }
 
@@ -100,6 +107,7 @@ void Connection::FinishConnect() {
   }
   connected_wire_ = true;
   want_write_ = false;
+  info_.local = stream_->local_address();
   BeginTransport();
   if (!closed_) {
     Flush();

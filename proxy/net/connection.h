@@ -60,6 +60,10 @@ class ConnectionGate {
   ~ConnectionGate() = default;
 };
 
+// The id of a connection, downstream, upstream or the admin page's: all count together from 0 up.
+// Any thread.
+uint64_t TakeConnectionId();
+
 // Bytes to and from one peer: a byte stream (socket) below, a transport (raw or TLS) between, the
 // user above. Reads are level-triggered and paused by reason; writes collect in output() and leave
 // in one write at the end of the turn.

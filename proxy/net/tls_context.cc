@@ -138,6 +138,7 @@ void TlsContext::NoteLocalNames(x509_st* leaf) {
   SubjectNames names = NamesOf(leaf);
   local_names_.uri_sans = std::move(names.uri);
   local_names_.dns_sans = std::move(names.dns);
+  local_names_.ip_sans = std::move(names.ip);
 }
 
 void TlsContext::CheckAlways(ssl_st* ssl) {

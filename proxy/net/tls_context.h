@@ -53,6 +53,7 @@ struct LocalNames {
   std::string subject;
   std::vector<std::string> uri_sans;
   std::vector<std::string> dns_sans;
+  std::vector<std::string> ip_sans;
 };
 
 // Settings, certificates and trust of one side, ready for handshakes. A rotation makes a new one;

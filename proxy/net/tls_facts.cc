@@ -58,6 +58,12 @@ void AddPeer(STACK_OF(X509) * chain, TlsFacts* facts) {
   for (size_t i = 1; i < sk_X509_num(chain); ++i) {
     facts->peer_chain_pem += UrlEncoded(PemOf(sk_X509_value(chain, i)));
   }
+  for (size_t i = 0; i < sk_X509_num(chain); ++i) {
+    X509* certificate = sk_X509_value(chain, i);
+    facts->chain_fingerprints_sha256.push_back(FingerprintSha256(certificate));
+    facts->chain_fingerprints_sha1.push_back(FingerprintSha1(certificate));
+    facts->chain_serials.push_back(SerialOf(certificate));
+  }
   facts->peer_valid_from = ValidFrom(leaf);
   facts->peer_valid_until = ValidUntil(leaf);
 }
@@ -69,6 +75,7 @@ TlsFacts FactsOfHandshake(ssl_st* ssl, const LocalNames& local, bool peer_valida
   facts.version = SSL_get_version(ssl);
   if (const SSL_CIPHER* cipher = SSL_get_current_cipher(ssl))
     facts.cipher = SSL_CIPHER_get_name(cipher);
+  if (const char* group = SSL_get_group_name(SSL_get_group_id(ssl))) facts.group = group;
   const uint8_t* alpn = nullptr;
   unsigned alpn_size = 0;
   SSL_get0_alpn_selected(ssl, &alpn, &alpn_size);
@@ -83,6 +90,7 @@ TlsFacts FactsOfHandshake(ssl_st* ssl, const LocalNames& local, bool peer_valida
   facts.local_subject = local.subject;
   facts.local_uri_sans = local.uri_sans;
   facts.local_dns_sans = local.dns_sans;
+  facts.local_ip_sans = local.ip_sans;
   STACK_OF(X509)* chain = SSL_get_peer_full_cert_chain(ssl);
   if (chain != nullptr && sk_X509_num(chain) > 0) {
     AddPeer(chain, &facts);

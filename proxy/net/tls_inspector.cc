@@ -76,10 +76,9 @@ bool ReadHello(CBS body, ClientHello* hello) {
   return true;
 }
 
-// Whether what is there of a record's header can begin a TLS handshake.
+// Whether a record's header can begin a TLS handshake.
 bool HeaderPlausible(absl::string_view header) {
-  if (!header.empty() && static_cast<uint8_t>(header[0]) != kHandshakeRecord) return false;
-  return header.size() < 2 || header[1] == 3;
+  return static_cast<uint8_t>(header[0]) == kHandshakeRecord && header[1] == 3;
 }
 
 }  // namespace
@@ -89,8 +88,8 @@ HelloResult ParseClientHello(absl::string_view bytes, size_t most, ClientHello* 
   absl::string_view message;
   for (int records = 0; records < kMostRecords; ++records) {
     const absl::string_view header = bytes.substr(0, kRecordHeader);
-    if (!HeaderPlausible(header)) return HelloResult::kNotTls;
     if (header.size() < kRecordHeader) return HelloResult::kNeedMore;
+    if (!HeaderPlausible(header)) return HelloResult::kNotTls;
     const size_t length = (static_cast<uint8_t>(header[3]) << 8) | static_cast<uint8_t>(header[4]);
     if (length == 0 || length > kMostRecord) return HelloResult::kNotTls;
     bytes.remove_prefix(kRecordHeader);

@@ -3,12 +3,23 @@
 #include <new>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
 
 namespace remora::proxy {
 namespace {
 
 constexpr int64_t kNsPerMs = 1000000;
+
+// `list` with `item` in it, once.
+absl::string_view WithItem(absl::string_view list, absl::string_view item, Arena& arena) {
+  if (list.empty()) return arena.Copy(item);
+  for (absl::string_view part : absl::StrSplit(list, ',')) {
+    if (part == item) return list;
+  }
+  return arena.Concat(list, ",", item);
+}
 
 // Memory of attempts that ended, for the next ones of the thread.
 class FreeList {
@@ -61,10 +72,8 @@ void Attempt::Begin(const Start& start) {
   ++host_->refs;
 
   // Known before there is a connection, so that a log names the host that failed.
-  const lb::SocketAddress& address = host_->host->address();
   info_->upstream_host = arena_->Copy(host_->host->address_string());
   info_->upstream_host_name = arena_->Copy(entry_->attributes->hostname);
-  info_->upstream_remote = Address::FromSockaddr(address.get(), address.length());
   StreamLease::Open(cluster_->PoolFor(start.choice, start.key));
 }
 
@@ -88,10 +97,20 @@ void Attempt::Cancel() {
 void Attempt::FillInfo() {
   const UpstreamConnection& upstream = *connection();
   const ConnectionInfo& connection = StreamLease::connection()->connection().info();
+  info_->upstream_remote = connection.remote;
   info_->upstream_local = connection.local;
   info_->upstream_protocol = upstream.protocol();
   info_->upstream_connection_id = connection.id;
   info_->upstream_tls = connection.tls;
+  info_->upstream_hosts_attempted =
+      WithItem(info_->upstream_hosts_attempted, info_->upstream_host, *arena_);
+  info_->upstream_host_names_attempted =
+      WithItem(info_->upstream_host_names_attempted,
+               info_->upstream_host_name.empty() ? info_->upstream_host : info_->upstream_host_name,
+               *arena_);
+  info_->upstream_connections_attempted = WithItem(info_->upstream_connections_attempted,
+                                                   absl::AlphaNum(connection.id).Piece(), *arena_);
+  info_->timing.upstream_pool_ready_ns = cluster_->loop().now_ns();
   info_->timing.upstream_connect_start_ns = upstream.connect_start_ns();
   info_->timing.upstream_connect_end_ns = upstream.connect_end_ns();
   info_->timing.upstream_handshake_end_ns = connection.handshake_done_ns;
@@ -193,6 +212,8 @@ void Attempt::NoteWireBytes() {
   info_->upstream_wire_received = bytes.received;
   info_->upstream_header_sent = bytes.header_sent;
   info_->upstream_header_received = bytes.header_received;
+  info_->upstream_fields_sent = bytes.fields_sent;
+  info_->upstream_fields_received = bytes.fields_received;
 }
 
 void Attempt::Touch() {
@@ -218,6 +239,7 @@ void Attempt::ResumeResponse() {
 }
 
 void Attempt::OnLeaseFailed(const PoolFailure& failure) {
+  info_->timing.upstream_pool_ready_ns = cluster_->loop().now_ns();
   events_->OnAttemptFailed(*this, FailureOf(failure.kind), failure.transport_reason);
 }
 

@@ -128,10 +128,14 @@ bool HttpConnection::ChooseCodec(bool eof) {
 
 void HttpConnection::MakeCodec(bool http2) {
   if (http2) {
-    codec_ = MakeHttp2ServerCodec(door_.get(), door_.get(), service_->http2());
+    Http2Options options = service_->http2();
+    options.stats = worker_->http2_counts().counts();
+    worker_->http2_stats(*service_).Add(Http2Stat::kDownstreamConnections);
+    codec_ = MakeHttp2ServerCodec(door_.get(), door_.get(), options);
     const int64_t interval = Nanoseconds(service_->config().http2.keepalive_interval);
     if (interval > 0) keepalive_timer_.Start(interval);
   } else {
+    worker_->http1_stats(*service_);  // shown from now on
     codec_ = MakeHttp1ServerCodec(door_.get(), door_.get(), service_->http1());
   }
   stats_.Add(http2 ? HttpStat::kCxHttp2Total : HttpStat::kCxHttp1Total);
@@ -209,6 +213,7 @@ void HttpConnection::OnStreamEnded(Stream* stream) {
   if (streams_ == stream) streams_ = stream->next_;
   stream->prev_ = stream->next_ = nullptr;
   --stream_count_;
+  if (is_http2()) worker_->http2_counts().Publish(worker_->http2_stats(*service_));
   worker_->GiveBack(std::unique_ptr<Stream>(stream));
   if (stream_count_ != 0 || ended_) return;
   ArmIdleTimer();

@@ -8,6 +8,7 @@
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "filters/api/filter.h"
 #include "proxy/stream/route_stats.h"
+#include "proxy/upstream/codec_stats.h"
 #include "proxy/upstream/codec_options.h"
 #include "proxy/upstream/codec_stats.h"
 #include "xds/extension_config.h"
@@ -63,7 +64,10 @@ absl::StatusOr<std::shared_ptr<const HttpService>> HttpService::Make(
   out->service_cluster_ = input.service_cluster;
   out->buffer_limit_ = input.buffer_limit;
   const std::string prefix = absl::StrCat("http.", input.config->stat_prefix, ".");
-  out->stats_ = input.stats->Register(prefix, HttpStatSchema());
+  const bool admin = input.listener_stat_prefix == "listener.admin.";
+  out->stats_ = input.stats->Register(prefix, admin ? AdminHttpStatSchema() : HttpStatSchema());
+  out->http1_stats_ = input.stats->Register("http1.", Http1StatSchema(), /*when_touched=*/true);
+  out->http2_stats_ = input.stats->Register("http2.", Http2StatSchema(), /*when_touched=*/true);
   out->listener_stats_ = input.stats->Register(absl::StrCat(input.listener_stat_prefix, prefix),
                                                ListenerHttpStatSchema());
   absl::StatusOr<AccessLog> log = AccessLog::Make(input.config->access_logs, *input.log_files);
@@ -99,7 +103,9 @@ absl::Status HttpService::ReadRouter(const std::vector<xds::HttpFilterConfig>& f
     if (!router.ParseFromString(filter.config.value)) {
       return absl::InvalidArgumentError(absl::StrCat("bad configuration of '", filter.name, "'"));
     }
+    respect_expected_timeout_ = router.respect_expected_rq_timeout();
     suppress_envoy_headers_ = router.suppress_envoy_headers();
+    dynamic_stats_ = !router.has_dynamic_stats() || router.dynamic_stats().value();
   }
   return absl::OkStatus();
 }

@@ -43,13 +43,20 @@ class HttpService {
   const StatBlock& stats() const { return *stats_; }
   const StatBlock& listener_stats() const { return *listener_stats_; }
   const AccessLog& access_log() const { return access_log_; }
+  // Of all codecs downstream.
+  const StatBlock& http1_stats() const { return *http1_stats_; }
+  const StatBlock& http2_stats() const { return *http2_stats_; }
   const Http1Options& http1() const { return http1_; }
   const Http2Options& http2() const { return http2_; }
   const Address& host_address() const { return host_address_; }
   const std::string& node_id() const { return node_id_; }
   const std::string& service_cluster() const { return service_cluster_; }
+  // Router.dynamic_stats.
+  bool dynamic_stats() const { return dynamic_stats_; }
   // Router.suppress_envoy_headers.
   bool suppress_envoy_headers() const { return suppress_envoy_headers_; }
+  // Router.respect_expected_rq_timeout.
+  bool respect_expected_timeout() const { return respect_expected_timeout_; }
   uint32_t buffer_limit() const { return buffer_limit_; }
 
   // A filter of the chain with its place in the statistics.
@@ -90,6 +97,8 @@ class HttpService {
   std::shared_ptr<const xds::HttpConnectionManager> config_;
   const StatBlock* stats_ = nullptr;
   const StatBlock* listener_stats_ = nullptr;
+  const StatBlock* http1_stats_ = nullptr;
+  const StatBlock* http2_stats_ = nullptr;
   AccessLog access_log_;
   Http1Options http1_;
   Http2Options http2_;
@@ -98,6 +107,8 @@ class HttpService {
   std::string service_cluster_;
   uint32_t buffer_limit_ = 0;
   bool suppress_envoy_headers_ = false;
+  bool dynamic_stats_ = true;
+  bool respect_expected_timeout_ = false;
   Chain chain_;
   std::vector<Upgrade> upgrades_;
 };

@@ -1,5 +1,8 @@
 #include "proxy/stream/http_stats.h"
 
+#include <iterator>
+#include <vector>
+
 namespace remora::proxy {
 namespace {
 
@@ -29,6 +32,25 @@ void Count(const StatScope<Enum>& scope, Enum first, Enum completed, int status)
 }  // namespace
 
 StatSchema HttpStatSchema() { return kHttpStats; }
+
+StatSchema AdminHttpStatSchema() {
+  static const auto* const schema = [] {
+    auto* out = new std::vector<StatDef>(std::begin(kHttpStats), std::end(kHttpStats));
+    const auto from = static_cast<size_t>(HttpStat::kNoCluster);
+    for (size_t i = from; i <= static_cast<size_t>(HttpStat::kTracingServiceForced); ++i) {
+      if (i != static_cast<size_t>(HttpStat::kRsTooLarge)) (*out)[i].kind = StatKind::kHidden;
+    }
+    return out;
+  }();
+  return *schema;
+}
+
+StatSchema RouterStatSchema() {
+  constexpr auto kFrom = static_cast<size_t>(HttpStat::kNoCluster);
+  constexpr auto kTo = static_cast<size_t>(HttpStat::kRouterRqTotal);
+  return StatSchema(kHttpStats).subspan(kFrom, kTo - kFrom + 1);
+}
+
 StatSchema ListenerHttpStatSchema() { return kListenerStats; }
 
 void CountResponse(const StatScope<HttpStat>& scope, int status) {

@@ -94,6 +94,10 @@ enum class HttpStat : uint16_t {
 #undef REMORA_HTTP_STAT_ENUM
 };
 StatSchema HttpStatSchema();
+// The same without what routers and tracing count: the admin pages have neither.
+StatSchema AdminHttpStatSchema();
+// What a router counts, alone ("http.async-client.").
+StatSchema RouterStatSchema();
 
 // "listener.ADDRESS.http.PREFIX."
 enum class ListenerHttpStat : uint16_t { k1xx, k2xx, k3xx, k4xx, k5xx, kCompleted };

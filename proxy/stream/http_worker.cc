@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "proxy/stream/http_service.h"
 #include "proxy/stream/stream.h"
 #include "proxy/upstream/worker_view.h"
 
@@ -49,6 +50,12 @@ HttpWorker::~HttpWorker() {
 
 Loop& HttpWorker::loop() { return view_->loop(); }
 StatSlab& HttpWorker::stats() { return view_->stats(); }
+StatScope<Http1Stat> HttpWorker::http1_stats(const HttpService& service) {
+  return StatScope<Http1Stat>(stats().Cells(service.http1_stats()));
+}
+StatScope<Http2Stat> HttpWorker::http2_stats(const HttpService& service) {
+  return StatScope<Http2Stat>(stats().Cells(service.http2_stats()));
+}
 uint64_t HttpWorker::random() { return view_->random().Next(); }
 
 absl::string_view HttpWorker::DateText() {

@@ -13,10 +13,12 @@
 #include "proxy/base/stats.h"
 #include "proxy/stream/log_file.h"
 #include "proxy/stream/router.h"
+#include "proxy/upstream/codec_stats.h"
 
 namespace remora::proxy {
 
 class Stream;
+class HttpService;
 class WorkerView;
 
 // What the HTTP connections of one worker share: pooled streams, the text of the date header, the
@@ -35,6 +37,10 @@ class HttpWorker {
   WorkerView& view() { return *view_; }
   StatSlab& stats();
   LogWriter& logs() { return *logs_; }
+  // What this worker's codecs downstream count; `service` knows under which names.
+  StatScope<Http1Stat> http1_stats(const HttpService& service);
+  StatScope<Http2Stat> http2_stats(const HttpService& service);
+  CountedCodecs& http2_counts() { return http2_counts_; }
   uint64_t random();
 
   // The runtime layers in force; may be null.
@@ -78,6 +84,7 @@ class HttpWorker {
   char date_[32] = {};
   Stream* idle_streams_ = nullptr;  // linked by Stream::next_
   size_t idle_count_ = 0;
+  CountedCodecs http2_counts_;
   RouterMaker router_maker_;
   std::unique_ptr<Recycler> recycler_;
 };

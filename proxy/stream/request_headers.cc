@@ -1,7 +1,10 @@
 #include "proxy/stream/request_headers.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -62,12 +65,13 @@ absl::string_view SchemeOfConnection(const ConnectionInfo& connection) {
 
 void AppendXff(const RequestContext& context, Headers& request) {
   const Address& peer = context.connection.remote;
-  const Address& shown =
-      peer.is_loopback() && context.host_address.is_ip() ? context.host_address : peer;
+  const bool local = peer.is_loopback() && context.host_address.is_ip();
+  const Address& shown = local ? context.host_address : peer;
   if (!shown.is_ip()) return;
   Arena& arena = request.arena();
   absl::string_view text = shown.IpString(arena);
-  if (context.config.represent_ipv4_as_mapped_ipv6 && shown.kind() == Address::Kind::kIpv4) {
+  if (context.config.represent_ipv4_as_mapped_ipv6 && !local &&
+      shown.kind() == Address::Kind::kIpv4) {
     text = arena.Concat("::ffff:", text);
   }
   request.AppendValue(HeaderId::kXForwardedFor, text, ",");
@@ -83,6 +87,7 @@ void SetForwardedPort(const RequestContext& context, Headers& request) {
 struct Client {
   Address address;
   bool trusted = false;  // its address may be looked up in internal_address_config
+  int reject_status = 0;
 };
 
 Client ClientOfThisConnection(const RequestContext& context, Headers& request) {
@@ -107,8 +112,39 @@ Client ClientOfForwardedFor(const RequestContext& context, const Headers& reques
   return {found.address, found.single};
 }
 
+Client ClientByDetection(const RequestContext& context, Headers& request) {
+  const DetectedClient found = DetectClient(context.config, context.connection.remote, request);
+  if (found.reject_status != 0) return {context.connection.remote, false, found.reject_status};
+  if (found.append_xff) AppendXff(context, request);
+  if (!found.found) return {context.connection.remote, false};
+  return {found.address, found.trusted};
+}
+
+// What counts as inside where the configuration names no ranges: private networks (RFC 1918,
+// RFC 4193) and this machine.
+bool IsPrivate(const Address& address) {
+  static const auto* const ranges = [] {
+    auto* out = new std::vector<CidrRange>;
+    for (const auto& [prefix, length] :
+         std::initializer_list<std::pair<const char*, uint32_t>>{{"10.0.0.0", 8},
+                                                                 {"192.168.0.0", 16},
+                                                                 {"172.16.0.0", 12},
+                                                                 {"127.0.0.1", 32},
+                                                                 {"fd00::", 8},
+                                                                 {"::1", 128}}) {
+      out->push_back(*CidrRange::Create(prefix, length));
+    }
+    return out;
+  }();
+  return std::any_of(ranges->begin(), ranges->end(),
+                     [&](const CidrRange& range) { return range.Contains(address); });
+}
+
 bool IsInternal(const Config& config, const Address& address) {
   if (address.kind() == Address::Kind::kPipe) return config.internal_unix_sockets;
+  if (config.has_internal_address_config && config.internal_ranges.empty()) {
+    return IsPrivate(address);
+  }
   return std::any_of(config.internal_ranges.begin(), config.internal_ranges.end(),
                      [&](const CidrRange& range) { return range.Contains(address); });
 }
@@ -206,10 +242,17 @@ ClientVerdict PrepareRequestHeaders(const RequestContext& context, Headers& requ
   const Config& config = context.config;
   RemoveHopByHop(context.upgrade, request);
   const Client client = config.use_remote_address ? ClientOfThisConnection(context, request)
-                                                  : ClientOfForwardedFor(context, request);
+                        : !config.original_ip_detection.empty()
+                            ? ClientByDetection(context, request)
+                            : ClientOfForwardedFor(context, request);
+  ClientVerdict verdict;
+  verdict.reject_status = client.reject_status;
+  if (client.reject_status != 0) {
+    verdict.remote = client.address;
+    return verdict;
+  }
   SetScheme(context, request);
 
-  ClientVerdict verdict;
   verdict.remote = client.address;
   verdict.internal = client.trusted && IsInternal(config, client.address);
   verdict.edge = !verdict.internal && config.use_remote_address;

@@ -29,11 +29,23 @@ struct ClientVerdict {
   Address remote;         // the client, as far as it can be trusted
   bool internal = false;  // a single trusted address inside internal_address_config
   bool edge = false;      // external, and this proxy is the first to see it
+  int reject_status = 0;  // no address was found and there must be one: answer with this
 };
 
 // Sanitises and completes request headers in Envoy's order: hop-by-hop fields, referer,
 // X-Forwarded-*, scheme, x-envoy-*, user agent, via, request id, client certificate.
 ClientVerdict PrepareRequestHeaders(const RequestContext& context, Headers& request);
+
+// The client as the first of the connection manager's detections that finds one has it.
+struct DetectedClient {
+  Address address;
+  bool found = false;
+  bool trusted = false;     // the address may make the request internal
+  bool append_xff = false;  // the peer is added to X-Forwarded-For
+  int reject_status = 0;
+};
+DetectedClient DetectClient(const xds::HttpConnectionManager& config, const Address& peer,
+                            const Headers& request);
 
 // X-Forwarded-Client-Cert alone.
 void PrepareClientCert(const xds::HttpConnectionManager& config, const TlsFacts* tls,

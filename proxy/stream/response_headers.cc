@@ -20,7 +20,7 @@ struct ProxyError {
 constexpr ProxyError kErrors[] = {
     {ResponseFlag::kFailedLocalHealthCheck, "destination_unavailable", 503},
     {ResponseFlag::kNoHealthyUpstream, "destination_unavailable", 503},
-    {ResponseFlag::kUpstreamRequestTimeout, "connection_timeout", 504},
+    {ResponseFlag::kUpstreamRequestTimeout, "http_response_timeout", 504},
     {ResponseFlag::kLocalReset, "connection_timeout", 504},
     {ResponseFlag::kUpstreamRemoteReset, "connection_terminated", 502},
     {ResponseFlag::kUpstreamConnectionFailure, "connection_refused", 502},

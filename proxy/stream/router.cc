@@ -174,6 +174,7 @@ void Exchange::PrepareHeaders() {
   hedges_ = action_->hedge.has_value() && action_->hedge->hedge_on_per_try_timeout;
   if (hedge == "true" || hedge == "false") hedges_ = hedge == "true";
   WriteExpectedTimeout(0);
+  alt_stat_name_ = host_->arena().Copy(headers_->Value(HeaderId::kXEnvoyUpstreamAltStatName));
   headers_->Remove(HeaderId::kXEnvoyUpstreamAltStatName);
   headers_->Remove(HeaderId::kXEnvoyHedgeOnPerTryTimeout);
   if (host_->virtual_host().include_request_attempt_count) {
@@ -234,6 +235,7 @@ bool Exchange::KeepBody(const Body& body) {
     return true;
   }
   // Too much to keep: this try is the last one.
+  body_lost_ = true;
   stats().Add(ClusterStat::kRetryOrShadowAbandoned);
   retry_.Reset();
   kept_.Clear();
@@ -345,6 +347,7 @@ void Exchange::Cancel() {
   action_ = nullptr;
   weighted_ = nullptr;
   headers_ = trailers_ = nullptr;
+  alt_stat_name_ = {};
   timeouts_ = RequestTimeouts();
   cookies_.count = 0;
   tried_priorities_.clear();
@@ -354,7 +357,7 @@ void Exchange::Cancel() {
   shadow_bytes_ = 0;
   attempts_ = response_pauses_ = named_hosts_tried_ = 0;
   grpc_ = internal_ = websocket_ = timeout_retry_ = hedges_ = body_seen_ = false;
-  request_ended_ = response_started_ = grpc_success_open_ = false;
+  request_ended_ = response_started_ = grpc_success_open_ = body_lost_ = false;
 }
 
 }  // namespace remora::proxy

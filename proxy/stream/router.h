@@ -14,6 +14,7 @@
 
 namespace remora::xds {
 class RouteTable;
+struct InternalRedirectPolicy;
 struct Route;
 struct VirtualHost;
 struct WeightedCluster;
@@ -50,6 +51,13 @@ class RouterHost {
   virtual void MutateResponseHeaders(Headers& headers, const xds::WeightedCluster* weighted) = 0;
   // Bytes of request body that may be kept for a retry.
   virtual uint64_t retry_buffer_limit() = 0;
+  // The runtime layers of this moment; may be null.
+  virtual const Runtime* runtime() { return nullptr; }
+  // x-envoy-expected-rq-timeout-ms of the request is its timeout
+  // (Router.respect_expected_rq_timeout).
+  virtual bool respect_expected_timeout() { return false; }
+  // Answers are counted for the cluster, by code and by kind (Router.dynamic_stats).
+  virtual bool dynamic_stats() { return true; }
   // The router adds no x-envoy-* headers (Router.suppress_envoy_headers).
   virtual bool suppress_envoy_headers() { return false; }
   // This machine's address, as it stands in x-forwarded-for of requests that the proxy itself makes
@@ -72,6 +80,16 @@ class RouterHost {
   // The response had begun and cannot be finished: the downstream stream must be reset (or, for
   // HTTP/1, its connection closed without a clean end).
   virtual void OnUpstreamAborted(absl::string_view details) = 0;
+  // An answer that sends the request on, and may do so inside the proxy: makes the request the one
+  // that the answer asks for. False when that cannot be; the request is what it was then.
+  virtual bool PrepareInternalRedirect(const xds::InternalRedirectPolicy& /*policy*/,
+                                       Headers& /*response*/) {
+    return false;
+  }
+  // After it: ends this pass, which `response` answered, and begins another with the request as it
+  // is now and what there was of a body. The router was cancelled and may serve again.
+  virtual void RestartRequest(Headers& /*response*/, Body& /*body*/, bool /*has_body*/,
+                              Headers* /*trailers*/) {}
   // The upstream cannot take more of the request body now / can again.
   virtual void PauseRequest() = 0;
   virtual void ResumeRequest() = 0;

@@ -68,7 +68,10 @@ class Exchange final : public Router, private AttemptEvents {
   void CopyToShadows(const Body& body);
   void LaunchShadows();
   bool KeepBody(const Body& body);
-  bool keeps_body() const { return retry_.enabled() && !response_started_; }
+  bool keeps_body() const {
+    if (response_started_ || body_lost_) return false;
+    return retry_.enabled() || action_->internal_redirect.has_value();
+  }
 
   // Retries.
   bool RetryAfterFailure(AttemptFailure failure, bool timed_out);
@@ -83,11 +86,13 @@ class Exchange final : public Router, private AttemptEvents {
   void TryAgain();
 
   // Response.
+  bool RedirectInside(Headers& response);
   void StartTimers(Attempt& attempt);
   void OnResponseTimer();
   void ReportAnswer(const Headers& headers);
   void CountAnswerOfHost(const Headers& headers, bool end);
   void Charge(int status, const Headers* headers);
+  void ChargeAltName(int status);
   void ChargeFailure(int status);
   Headers* BareAnswer(int status);
   void ResponseCompleted();
@@ -124,6 +129,7 @@ class Exchange final : public Router, private AttemptEvents {
   SnapshotPin pin_;
   Retry retry_;
   std::vector<std::unique_ptr<Shadow>> shadows_;  // until the request is whole
+  absl::string_view alt_stat_name_;  // answers count below it as well; in the arena
   Body kept_;  // the request's body so far, when a retry may need it
   RequestTimeouts timeouts_;
   CookiesToSet cookies_;
@@ -149,6 +155,7 @@ class Exchange final : public Router, private AttemptEvents {
   bool response_started_ = false;
   bool grpc_success_open_ = false;  // the trailers will tell whether the host did well
   bool request_paused_ = false;
+  bool body_lost_ = false;  // too much of it came to be kept
 };
 
 }  // namespace remora::proxy

@@ -54,6 +54,7 @@ void Exchange::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
   ReportAnswer(*headers);
   if (retry_.enabled() && RetryAfterAnswer(*headers)) return;
   retry_.Reset();
+  if (action_->internal_redirect.has_value() && RedirectInside(*headers)) return;
   kept_.Clear();
   response_started_ = true;
   EditResponse(*headers);
@@ -69,6 +70,26 @@ void Exchange::OnAttemptHeaders(Attempt& attempt, Headers* headers, bool end) {
   hold_ = attempt.TakeHold();
   if (end) ResponseCompleted();
   host_->OnUpstreamHeaders(headers, end);
+}
+
+// True when the answer sent the request on inside the proxy: this exchange is over.
+bool Exchange::RedirectInside(Headers& response) {
+  const xds::InternalRedirectPolicy& policy = *action_->internal_redirect;
+  if (!policy.Includes(response.status())) return false;
+  if (!request_ended_ || body_lost_ || !response.Has(HeaderId::kLocation) ||
+      !host_->PrepareInternalRedirect(policy, response)) {
+    stats().Add(ClusterStat::kInternalRedirectFailed);
+    return false;
+  }
+  stats().Add(ClusterStat::kInternalRedirectSucceeded);
+  RouterHost* host = host_;
+  Headers* trailers = trailers_;
+  const bool has_body = body_seen_;
+  Body body;
+  body.Append(kept_);
+  hold_ = attempt_->TakeHold();
+  host->RestartRequest(response, body, has_body, trailers);
+  return true;
 }
 
 Headers* Exchange::BareAnswer(int status) {
@@ -146,7 +167,7 @@ void Exchange::AddServiceTime(Headers& headers) {
 
 void Exchange::ResponseCompleted() {
   StopTimers();
-  if (request_end_ms_ >= 0 && !info().health_check) {
+  if (request_end_ms_ >= 0 && !info().health_check && host_->dynamic_stats()) {
     const auto took = static_cast<uint64_t>(now_ms() - request_end_ms_);
     stats().Record(ClusterStat::kRqTime, took);
     (internal_ ? cluster_->internal_answers() : cluster_->external_answers())
@@ -158,13 +179,27 @@ void Exchange::ResponseCompleted() {
 
 // Counts an answer of the cluster, ours included.
 void Exchange::Charge(int status, const Headers* headers) {
-  if (info().health_check) return;
+  if (info().health_check || !host_->dynamic_stats()) return;
   CountAnswer(stats(), status);
   CountAnswer(internal_ ? cluster_->internal_answers() : cluster_->external_answers(), status);
   const bool canary =
       (attempt_ != nullptr && attempt_->entry()->attributes->canary) ||
       (headers != nullptr && headers->Value(HeaderId::kXEnvoyUpstreamCanary) == "true");
   if (canary) CountAnswer(cluster_->canary_answers(), status);
+  if (!alt_stat_name_.empty()) ChargeAltName(status);
+}
+
+// x-envoy-upstream-alt-stat-name: the same numbers once more, under that name.
+void Exchange::ChargeAltName(int status) {
+  StatSlab& slab = host_->view().stats();
+  const std::string prefix =
+      absl::StrCat("cluster.", cluster_->config().stat_name(), ".", alt_stat_name_, ".");
+  for (const absl::string_view kind : {"", internal_ ? "internal." : "external."}) {
+    const std::string name = absl::StrCat(prefix, kind, "upstream_rq_");
+    slab.AddNamed(absl::StrCat(name, "completed"), 1);
+    slab.AddNamed(absl::StrCat(name, status / 100, "xx"), 1);
+    slab.AddNamed(absl::StrCat(name, status), 1);
+  }
 }
 
 // An attempt ended without an answer, and what the client gets (or got) instead is `status`.

@@ -86,6 +86,8 @@ void Stream::Clear() {
   vcluster_stats_ = route_stats_ = nullptr;
   request_headers_ = response_headers_ = nullptr;
   upgrade_ = {};
+  internal_redirects_ = 0;
+  redirects_taken_.clear();
   response_pauses_ = 0;
   request_ = response_ = Progress::kWaiting;
   routed_ = route_chosen_ = tls_redirect_ = local_reply_ = close_requested_ = false;
@@ -110,7 +112,11 @@ bool Stream::server_failing() { return worker_->server_failing(); }
 const Address* Stream::own_address() { return &connection_->service().host_address(); }
 
 absl::string_view Stream::local_cluster_name() { return connection_->service().service_cluster(); }
+bool Stream::dynamic_stats() { return connection_->service().dynamic_stats(); }
 bool Stream::suppress_envoy_headers() { return connection_->service().suppress_envoy_headers(); }
+bool Stream::respect_expected_timeout() {
+  return connection_->service().respect_expected_timeout();
+}
 
 uint64_t Stream::request_buffer_limit() {
   if (levels_.route != nullptr && levels_.route->request_buffer_limit) {
@@ -206,6 +212,8 @@ void Stream::NoteWireBytes() {
   info_.downstream_wire_sent = bytes.sent;
   info_.downstream_header_received = bytes.header_received;
   info_.downstream_header_sent = bytes.header_sent;
+  info_.downstream_fields_received = bytes.fields_received;
+  info_.downstream_fields_sent = bytes.fields_sent;
 }
 
 void Stream::OnReset(ResetReason reason, absl::string_view details) {

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/string_view.h"
 #include "filters/api/arena.h"
@@ -34,7 +36,8 @@ class HttpWorker;
 //   router -> OnUpstream* -> filters -> codec
 //
 // The request's side is in stream_request.cc, the response's in stream_response.cc, routes and
-// replies of our own in stream_route.cc, timers and the end in stream.cc.
+// replies of our own in stream_route.cc, timers and the end in stream.cc. stream_redirect.cc starts
+// a request anew.
 //
 // Threads: its worker's. Lifetime: pooled by HttpWorker. Begin() takes it into use; after it ended
 // it stays as it is until the turn is over (its own frames may be on the stack), then Clear()s.
@@ -72,6 +75,8 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   void MutateResponseHeaders(Headers& headers, const xds::WeightedCluster* weighted) override;
   uint64_t retry_buffer_limit() override { return request_buffer_limit(); }
   bool suppress_envoy_headers() override;
+  bool dynamic_stats() override;
+  bool respect_expected_timeout() override;
   bool internal_request() override { return info_.internal_request; }
   void SetIdleTimeout(int64_t idle_ns) override;
   void OnUpstreamInterim(Headers* headers) override;
@@ -82,6 +87,9 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   void OnUpstreamAborted(absl::string_view details) override;
   void PauseRequest() override;
   void ResumeRequest() override;
+  bool PrepareInternalRedirect(const xds::InternalRedirectPolicy& policy,
+                               Headers& response) override;
+  void RestartRequest(Headers& response, Body& body, bool has_body, Headers* trailers) override;
 
   // FilterChainHost
   Metadata& dynamic_metadata() override { return dynamic_metadata_; }
@@ -123,12 +131,12 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   enum class Progress : uint8_t { kWaiting, kOpen, kComplete };
 
   // Request.
-  bool AdmitRequest(Headers& headers, bool end);
+  bool AdmitRequest(Headers& headers);
   bool AdmitUnderscores(Headers& headers);
   void ReplyPathRefused(bool redirect);
   void SendContinue(Headers& headers);
   void NormalizeUpgrade(Headers& headers);
-  void UnderstandClient(Headers& headers);
+  bool UnderstandClient(Headers& headers);
   void DecideTrace(Headers& headers);
   bool BuildChain();
   void RequestCompleted();
@@ -139,6 +147,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   const xds::RouteTable* FindScopedTable(const xds::ScopedRoutes& scoped);
   void ChooseRoute();
   void NoteRoute();
+  void NoteCluster();
   // The route says how long the stream may last.
   void LimitDuration(const xds::ForwardAction& action);
   void CountForRoute(int status);
@@ -157,6 +166,10 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   void ResponseCompleted();
   // Gives the downstream stream up in the midst of its response.
   void Abort();
+
+  // Redirects inside the proxy.
+  bool AcceptRedirectRoute(const xds::InternalRedirectPolicy& policy, const xds::Route& from,
+                           bool from_http, bool to_http);
 
   // Timers.
   void TouchIdleTimer();
@@ -190,6 +203,9 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   const StatBlock* route_stats_ = nullptr;
   Headers* request_headers_ = nullptr;
   Headers* response_headers_ = nullptr;
+  uint32_t internal_redirects_ = 0;
+  // Redirects taken, for those that may be taken once: from which route to which.
+  std::vector<std::pair<const xds::Route*, absl::string_view>> redirects_taken_;
   absl::string_view upgrade_;  // the protocol that the request asks for; empty: none
   Timer headers_timer_;
   Timer request_timer_;

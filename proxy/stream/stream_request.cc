@@ -47,7 +47,7 @@ void Stream::OnHeaders(Headers* headers, bool end) {
   request_headers_ = headers;
   info_.request_headers = headers;
   if (end) RequestCompleted();
-  if (!AdmitRequest(*headers, end) || ended_) return;
+  if (!AdmitRequest(*headers) || ended_) return;
   if (connection_->service().config().flush_access_log_on_new_request) {
     Log(LogMoment::kDownstreamStart);
   }
@@ -56,10 +56,10 @@ void Stream::OnHeaders(Headers* headers, bool end) {
 }
 
 // Makes the headers fit to be routed, in Envoy's order. False when the request was answered.
-bool Stream::AdmitRequest(Headers& headers, bool end) {
+bool Stream::AdmitRequest(Headers& headers) {
   const xds::HttpConnectionManager& config = connection_->service().config();
   if (!AdmitUnderscores(headers)) return false;
-  if (!end) SendContinue(headers);
+  SendContinue(headers);
   if (headers.authority().empty()) {
     ReplyPlain(400, "", "missing_host_header");
     return false;
@@ -91,7 +91,7 @@ bool Stream::AdmitRequest(Headers& headers, bool end) {
   }
   NormalizeHost(config, info_.downstream->local.port(), IsConnect(headers), headers);
   NormalizeUpgrade(headers);
-  UnderstandClient(headers);
+  if (!UnderstandClient(headers)) return false;
   ChooseRoute();
   DecideTrace(headers);
   return true;
@@ -107,7 +107,14 @@ bool Stream::AdmitUnderscores(Headers& headers) {
     case xds::UnderscoresAction::kAllow:
       return true;
     case xds::UnderscoresAction::kDropHeader:
-      headers.RemoveIf(has_underscore);
+      if (const size_t dropped = headers.RemoveIf(has_underscore); dropped != 0) {
+        const HttpService& service = connection_->service();
+        if (connection_->is_http2()) {
+          worker_->http2_stats(service).Add(Http2Stat::kDroppedHeadersWithUnderscores, dropped);
+        } else {
+          worker_->http1_stats(service).Add(Http1Stat::kDroppedHeadersWithUnderscores, dropped);
+        }
+      }
       return true;
     case xds::UnderscoresAction::kRejectRequest:
       break;
@@ -117,10 +124,12 @@ bool Stream::AdmitUnderscores(Headers& headers) {
   if (!found) return true;
   info_.flags.Add(ResponseFlag::kDownstreamProtocolError);
   if (connection_->is_http2()) {
+    worker_->http2_stats(connection_->service()).Add(Http2Stat::kRequestsRejectedWithUnderscores);
     info_.response_code_details = "http2.unexpected_underscore";
     DropCodecStream(/*reset=*/true);
     Finish();
   } else {
+    worker_->http1_stats(connection_->service()).Add(Http1Stat::kRequestsRejectedWithUnderscores);
     close_requested_ = true;
     ReplyPlain(400, StatusText(400), "http1.unexpected_underscore");
   }
@@ -176,8 +185,12 @@ void Stream::NormalizeUpgrade(Headers& headers) {
   upgrade_ = arena_.Copy(absl::AsciiStrToLower(upgrade));
 }
 
-void Stream::UnderstandClient(Headers& headers) {
+// False when the request was answered: the client's address must be in it and is not.
+bool Stream::UnderstandClient(Headers& headers) {
   const HttpService& service = connection_->service();
+  for (const HeaderEdits& edits : service.config().early_header_mutation) {
+    edits.Apply(info_, headers);
+  }
   const RequestContext context{service.config(),
                                *info_.downstream,
                                service.host_address(),
@@ -190,7 +203,13 @@ void Stream::UnderstandClient(Headers& headers) {
   const ClientVerdict verdict = PrepareRequestHeaders(context, headers);
   info_.remote = verdict.remote;
   info_.internal_request = verdict.internal;
+  if (verdict.reject_status != 0) {
+    connection_->stats().Add(HttpStat::kRqRejectedViaIpDetection);
+    ReplyPlain(verdict.reject_status, "", "rejecting_because_detection_failed");
+    return false;
+  }
   info_.request_id = headers.Value(HeaderId::kXRequestId);
+  return true;
 }
 
 void Stream::DecideTrace(Headers& headers) {

@@ -28,7 +28,11 @@ void Stream::Reply(const LocalReply& reply, bool route_mutations) {
     return;
   }
   // A malformed or refused message leaves an HTTP/1 connection in doubt.
-  if (reply.status == 400 && !connection_->is_http2()) close_requested_ = true;
+  if (reply.status == 400 && !connection_->is_http2() &&
+      !connection_->service().config().http1.stream_error_on_invalid.value_or(
+          connection_->service().config().stream_error_on_invalid_http_message)) {
+    close_requested_ = true;
+  }
   // In place of a response that is on its way, the reply passes the filters by.
   const bool direct = response_headers_ != nullptr;
   chain_.StartReply();

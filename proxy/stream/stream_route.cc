@@ -66,6 +66,7 @@ const xds::RouteTable* Stream::FindScopedTable(const xds::ScopedRoutes& scoped) 
 
 void Stream::ChooseRoute() {
   route_chosen_ = true;
+  ++info_.route_resolutions;
   tls_redirect_ = false;
   // One table for the whole exchange, whatever is installed meanwhile; but of the scope that the
   // request's headers name now.
@@ -79,6 +80,8 @@ void Stream::ChooseRoute() {
     query.tls = info_.downstream->tls;
     query.runtime = runtime();
     query.dynamic_metadata = &dynamic_metadata_;
+    query.filter_state = info_.filter_state;
+    query.info = &info_;
     const xds::RouteResult result = table->Match(query);
     levels_.virtual_host = result.virtual_host;
     levels_.route = result.route;
@@ -89,10 +92,11 @@ void Stream::ChooseRoute() {
 void Stream::NoteRoute() {
   info_.dynamic_metadata = &dynamic_metadata_;
   info_.route_name = info_.virtual_host_name = info_.virtual_cluster_name = {};
-  info_.route_metadata = nullptr;
+  info_.route_metadata = info_.virtual_host_metadata = nullptr;
   vcluster_stats_ = route_stats_ = nullptr;
   if (levels_.virtual_host == nullptr) return;
   info_.virtual_host_name = levels_.virtual_host->name;
+  info_.virtual_host_metadata = &levels_.virtual_host->metadata;
   if (NeedsTls(*levels_.virtual_host, *request_headers_, info_.internal_request)) {
     tls_redirect_ = true;
     return;
@@ -100,6 +104,7 @@ void Stream::NoteRoute() {
   if (levels_.route == nullptr) return;
   info_.route_name = levels_.route->name;
   info_.route_metadata = &levels_.route->metadata;
+  NoteCluster();
   route_stats_ = RouteStats(*levels_.route);
   if (levels_.route->forward() != nullptr) LimitDuration(*levels_.route->forward());
   if (!levels_.virtual_host->virtual_clusters.empty() && levels_.route->forward() != nullptr) {
@@ -107,6 +112,16 @@ void Stream::NoteRoute() {
     vcluster_stats_ = VirtualClusterStats(*levels_.virtual_host, found);
     info_.virtual_cluster_name = found == nullptr ? "other" : absl::string_view(found->name);
   }
+}
+
+// The cluster is known as soon as the route names it, whoever answers.
+void Stream::NoteCluster() {
+  const xds::ForwardAction* action = levels_.route->forward();
+  if (action == nullptr || action->cluster_by != xds::ForwardAction::ClusterBy::kName) return;
+  const ClusterView* view = this->view().FindCluster(action->cluster);
+  if (view == nullptr) return;
+  info_.upstream_cluster = arena_.Copy(view->config().stat_name());
+  info_.upstream_cluster_raw = action->cluster;
 }
 
 void Stream::LimitDuration(const xds::ForwardAction& action) {

@@ -285,10 +285,8 @@ std::optional<lb::SocketAddress> Session::Destination(uint32_t port_override) {
 }
 
 void Session::NoteHost(const lb::Choice& choice) {
-  const lb::SocketAddress& address = choice.host->address();
   info_.upstream_host = arena_.Copy(choice.host->address_string());
   info_.upstream_host_name = arena_.Copy(choice.entry->attributes->hostname);
-  info_.upstream_remote = Address::FromSockaddr(address.get(), address.length());
   host_ = &cluster_->PoolsOf(*choice.entry);
 }
 
@@ -297,6 +295,7 @@ void Session::OnTcpConnected() {
   cluster_->ReportResult(*host_, cluster_->cluster().outlier.split_local_origin
                                      ? health::Outcome::kConnected
                                      : health::Outcome::kRequestSucceeded);
+  info_.upstream_remote = upstream.info().remote;
   info_.upstream_local = upstream.info().local;
   info_.upstream_connection_id = upstream.info().id;
   if (upstream.info().tls != nullptr) {

@@ -53,7 +53,8 @@ std::shared_ptr<ClusterShared> MakeShared(const xds::Cluster& config, StatStore&
   shared->canary = stats.Register(absl::StrCat(prefix, "canary."), AnswerStatSchema());
   shared->retry = stats.Register(absl::StrCat(prefix, "retry."), AnswerStatSchema());
   shared->filters = stats.Register(prefix, FilterCountSchema());
-  shared->http2 = stats.Register(absl::StrCat(prefix, "http2."), Http2StatSchema());
+  shared->http2 = stats.Register(absl::StrCat(prefix, "http2."), Http2StatSchema(), true);
+  shared->http1 = stats.Register(absl::StrCat(prefix, "http1."), Http1StatSchema(), true);
   shared->breakers_default = stats.Register(absl::StrCat(prefix, "circuit_breakers.default."),
                                             BreakerStatSchema(config.track_remaining_default));
   shared->breakers_high = stats.Register(absl::StrCat(prefix, "circuit_breakers.high."),

@@ -49,6 +49,7 @@ struct ClusterShared {
   const StatBlock* retry = nullptr;             // AnswerStat
   const StatBlock* filters = nullptr;           // ClusterCount
   const StatBlock* http2 = nullptr;             // Http2Stat; shown once HTTP/2 was spoken
+  const StatBlock* http1 = nullptr;             // Http1Stat; shown once HTTP/1 was spoken
   const StatBlock* tls = nullptr;               // TlsStat; null without TLS
   const StatBlock* breakers_default = nullptr;  // BreakerStat
   const StatBlock* breakers_high = nullptr;     // BreakerStat

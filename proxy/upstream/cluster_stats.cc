@@ -8,12 +8,15 @@ constexpr StatDef kClusterStats[] = {
 #define REMORA_RARE(id, name) {name, StatKind::kRareCounter},
 #define REMORA_GAUGE(id, name) {name, StatKind::kGauge},
 #define REMORA_HISTOGRAM(id, name) {name, StatKind::kHistogram},
+#define REMORA_RARE_TIME(id, name) {name, StatKind::kRareHistogram},
 #define REMORA_CODES(id, name) {name, StatKind::kCodes},
-    REMORA_CLUSTER_STATS(REMORA_COUNTER, REMORA_RARE, REMORA_GAUGE, REMORA_HISTOGRAM, REMORA_CODES)
+    REMORA_CLUSTER_STATS(REMORA_COUNTER, REMORA_RARE, REMORA_GAUGE, REMORA_HISTOGRAM,
+                         REMORA_RARE_TIME, REMORA_CODES)
 #undef REMORA_COUNTER
 #undef REMORA_RARE
 #undef REMORA_GAUGE
 #undef REMORA_HISTOGRAM
+#undef REMORA_RARE_TIME
 #undef REMORA_CODES
 };
 

@@ -11,7 +11,7 @@ namespace remora::proxy {
 // they count; gauges of membership and of the breakers are set by main.
 
 // "cluster.NAME." Counters first, then gauges, histograms and codes.
-#define REMORA_CLUSTER_STATS(C, R, G, H, X)                                    \
+#define REMORA_CLUSTER_STATS(C, R, G, H, T, X)                                 \
   C(kAssignmentStale, "assignment_stale")                                      \
   C(kAssignmentTimeoutReceived, "assignment_timeout_received")                 \
   C(kAssignmentUseCached, "assignment_use_cached")                             \
@@ -69,7 +69,6 @@ namespace remora::proxy {
   C(kHttp3Broken, "upstream_http3_broken")                                     \
   C(kInternalRedirectFailed, "upstream_internal_redirect_failed_total")        \
   C(kInternalRedirectSucceeded, "upstream_internal_redirect_succeeded_total")  \
-  C(kQueueOverloaded, "upstream_queue_overloaded")                             \
   C(kRq0Rtt, "upstream_rq_0rtt")                                               \
   C(kRqActiveOverflow, "upstream_rq_active_overflow")                          \
   C(kRqCancelled, "upstream_rq_cancelled")                                     \
@@ -98,6 +97,7 @@ namespace remora::proxy {
   G(kMembershipHealthy, "membership_healthy")                                  \
   G(kMembershipTotal, "membership_total")                                      \
   G(kCxActive, "upstream_cx_active")                                           \
+  G(kQueueOverloaded, "upstream_queue_overloaded")                             \
   G(kCxRxBytesBuffered, "upstream_cx_rx_bytes_buffered")                       \
   G(kCxTxBytesBuffered, "upstream_cx_tx_bytes_buffered")                       \
   G(kRqActive, "upstream_rq_active")                                           \
@@ -107,19 +107,19 @@ namespace remora::proxy {
   H(kCxConnectMs, "upstream_cx_connect_ms")                                    \
   H(kCxLengthMs, "upstream_cx_length_ms")                                      \
   H(kRqPerCx, "upstream_rq_per_cx")                                            \
-  R(kRqCompleted, "upstream_rq_completed")                                     \
+  C(kRqCompleted, "upstream_rq_completed")                                     \
   R(kRq1xx, "upstream_rq_1xx")                                                 \
   R(kRq2xx, "upstream_rq_2xx")                                                 \
   R(kRq3xx, "upstream_rq_3xx")                                                 \
   R(kRq4xx, "upstream_rq_4xx")                                                 \
   R(kRq5xx, "upstream_rq_5xx")                                                 \
-  H(kRqTime, "upstream_rq_time")                                               \
+  T(kRqTime, "upstream_rq_time")                                               \
   X(kRqCode, "upstream_rq_")
 
 enum class ClusterStat : uint16_t {
 #define REMORA_STAT_ENUM(id, name) id,
   REMORA_CLUSTER_STATS(REMORA_STAT_ENUM, REMORA_STAT_ENUM, REMORA_STAT_ENUM, REMORA_STAT_ENUM,
-                       REMORA_STAT_ENUM)
+                       REMORA_STAT_ENUM, REMORA_STAT_ENUM)
 #undef REMORA_STAT_ENUM
 };
 StatSchema ClusterStatSchema();

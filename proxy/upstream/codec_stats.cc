@@ -20,11 +20,39 @@ constexpr StatDef kStats[] = {
     {"trailers", StatKind::kCounter},
     {"tx_reset", StatKind::kCounter},
     {"streams_active", StatKind::kGauge},
+    {"dropped_headers_with_underscores", StatKind::kCounter},
+    {"requests_rejected_with_underscores_in_headers", StatKind::kCounter},
+    {"nghttp2_downstream_connections", StatKind::kCounter},
+    {"nghttp2_upstream_connections", StatKind::kCounter},
+    // What follows is never counted here.
+    {"cookies_total_bytes_too_large", StatKind::kCounter},
+    {"header_list_size_too_large", StatKind::kCounter},
+    {"headers_cb_no_stream", StatKind::kCounter},
+    {"metadata_empty_frames", StatKind::kCounter},
+    {"oghttp2_downstream_connections", StatKind::kCounter},
+    {"oghttp2_upstream_connections", StatKind::kCounter},
+    {"tx_flush_timeout", StatKind::kCounter},
+    {"deferred_stream_close", StatKind::kGauge},
+    {"outbound_control_frames_active", StatKind::kGauge},
+    {"outbound_frames_active", StatKind::kGauge},
+    {"pending_send_bytes", StatKind::kGauge},
+    {"cookie_count", StatKind::kHistogram},
+    {"cookie_size", StatKind::kHistogram},
+    {"header_count", StatKind::kHistogram},
+    {"header_list_size", StatKind::kHistogram},
+};
+
+constexpr StatDef kHttp1Stats[] = {
+    {"dropped_headers_with_underscores", StatKind::kCounter},
+    {"requests_rejected_with_underscores_in_headers", StatKind::kCounter},
+    {"response_flood", StatKind::kCounter},
+    {"metadata_not_supported_error", StatKind::kCounter},
 };
 
 }  // namespace
 
 StatSchema Http2StatSchema() { return kStats; }
+StatSchema Http1StatSchema() { return kHttp1Stats; }
 
 void CountedCodecs::Publish(const StatScope<Http2Stat>& scope) {
   if (std::memcmp(&counts_, &known_, sizeof counts_) == 0) return;

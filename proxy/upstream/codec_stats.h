@@ -23,9 +23,21 @@ enum class Http2Stat : uint16_t {
   kStreamRefusedErrors,
   kTrailers,
   kTxReset,
-  kStreamsActive,  // the owner's to keep
+  kStreamsActive,  // from here on the owner's to keep
+  kDroppedHeadersWithUnderscores,
+  kRequestsRejectedWithUnderscores,
+  kDownstreamConnections,
+  kUpstreamConnections,
 };
 StatSchema Http2StatSchema();
+
+// "cluster.NAME.http1." and "http1."; shown once a connection spoke it.
+enum class Http1Stat : uint16_t {
+  kDroppedHeadersWithUnderscores,
+  kRequestsRejectedWithUnderscores,
+  kResponseFlood,
+};
+StatSchema Http1StatSchema();
 
 // The counts of one scope and thread, and how much of them the statistics know.
 class CountedCodecs {

@@ -131,6 +131,7 @@ void UpstreamConnection::MakeCodec(bool http2) {
     options.max_headers_bytes = header_bytes;
     options.buffer_limit = config.per_connection_buffer_limit;
     options.stats = view().http2_counts().counts();
+    view().http2_stats().Add(Http2Stat::kUpstreamConnections);
     max_streams_ = options.max_concurrent_streams;
     codec_ = MakeHttp2ClientCodec(this, this, options);
   } else {
@@ -138,6 +139,7 @@ void UpstreamConnection::MakeCodec(bool http2) {
     options.max_headers_bytes = header_bytes;
     options.buffer_limit = config.per_connection_buffer_limit;
     max_streams_ = 1;
+    view().owner().stats().Cells(*view().cluster().shared->http1);  // shown from now on
     codec_ = MakeHttp1ClientCodec(this, this, options);
   }
 }

@@ -155,5 +155,40 @@ TEST_F(FormatterTest, DefaultLineIsEnvoys) {
             "\"-\" \"-\" \"-\"\n");
 }
 
+TEST_F(FormatterTest, MetadataOfListenersAndVirtualHosts) {
+  EXPECT_EQ(Text("%METADATA(LISTENER:ns:k)% %METADATA(VIRTUAL_HOST:ns:k)%"), "- -");
+  connection_.listener_metadata = info_.virtual_host_metadata = &metadata_;
+  connection_.filter_chain_metadata = &metadata_;
+  EXPECT_EQ(Text("%METADATA(LISTENER:ns:k)% %METADATA(VIRTUAL_HOST:ns:n)% "
+                 "%METADATA(LISTENER_FILTER_CHAIN:ns:l)%"),
+            "v 5 [true]");
+}
+
+TEST_F(FormatterTest, ServerNamesComeFromTheHandshakeOrTheRequest) {
+  request_.set_pseudo(HeaderId::kAuthority, "new.host:80");
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME%"), "-");
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME(SNI_FIRST)%"), "new.host");
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG)%"), "-");
+  request_.Add("x-envoy-original-host", "old.host");
+  connection_.requested_server_name = "sni";
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME(SNI_FIRST:ORIG)%"), "sni");
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME(HOST_FIRST)%"), "old.host");
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME(HOST_FIRST:HOST)%"), "new.host");
+  EXPECT_EQ(Text("%REQUESTED_SERVER_NAME(X)%"),
+            "Invalid REQUESTED_SERVER_NAME option: 'X', only "
+            "'SNI_ONLY'/'SNI_FIRST'/'HOST_FIRST' are allowed");
+}
+
+TEST_F(FormatterTest, AttemptedHostsAndWhatIsNotMeasured) {
+  EXPECT_EQ(Text("%UPSTREAM_HOSTS_ATTEMPTED% %UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT%"), "- -");
+  info_.upstream_hosts_attempted = "10.0.0.1:80,[::1]:81";
+  info_.upstream_host_names_attempted = "a.b:80";
+  EXPECT_EQ(Text("%UPSTREAM_HOSTS_ATTEMPTED_WITHOUT_PORT% "
+                 "%UPSTREAM_HOST_NAMES_ATTEMPTED_WITHOUT_PORT% %UPSTREAM_CONNECTION_ID%"),
+            "10.0.0.1,[::1] a.b 0");
+  EXPECT_EQ(Text("%BYTES_RETRANSMITTED% %ROUNDTRIP_DURATION%"), "0 -");
+  EXPECT_EQ(Text("%COMMON_DURATION(BAD:DS_RX_END:ms)%"), "-");
+}
+
 }  // namespace
 }  // namespace remora

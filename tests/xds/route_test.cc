@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "envoy/config/route/v3/route.pb.h"
+#include "filters/api/filter_state.h"
 #include "filters/api/headers.h"
 #include "filters/api/stream_info.h"
 #include "tests/support/xds/parsing.h"
@@ -173,7 +174,7 @@ TEST(RouteMatching, ConnectOnlyByItsOwnMatcher) {
 TEST(RouteMatching, HeadersQueryAndCookies) {
   const auto table = Routes(R"([
     {name: method, match: {prefix: /, headers: [{name: ':method', string_match: {exact: POST}}]}, redirect: {}},
-    {name: joined, match: {prefix: /, headers: [{name: X-Many, string_match: {exact: 'a,b'}}]}, redirect: {}},
+    {name: one of many, match: {prefix: /, headers: [{name: X-Many, string_match: {exact: b}}]}, redirect: {}},
     {name: range, match: {prefix: /, headers: [{name: num, range_match: {start: -5, end: 5}}]}, redirect: {}},
     {name: query, match: {prefix: /, query_parameters: [{name: q, string_match: {prefix: ab}}]}, redirect: {}},
     {name: present, match: {prefix: /, query_parameters: [{name: p, present_match: true}]}, redirect: {}},
@@ -187,7 +188,7 @@ TEST(RouteMatching, HeadersQueryAndCookies) {
     request.headers = std::move(headers);
     return Chosen(table, request);
   };
-  EXPECT_EQ(with({{"x-many", "a"}, {"x-many", "b"}}), "joined");
+  EXPECT_EQ(with({{"x-many", "a"}, {"x-many", "b"}}), "one of many");
   EXPECT_EQ(with({{"num", "-5"}}), "range");
   EXPECT_EQ(with({{"num", "5"}}), "-");
   EXPECT_EQ(with({{"num", "x"}}), "-");
@@ -345,10 +346,10 @@ TEST(RouteParsing, EveryMistakeIsNamedWithItsPath) {
 
 TEST(RouteParsing, FieldsThatDoNothingAreWarnedAboutByName) {
   const auto table = Routes(
-      "[{match: {prefix: /}, route: {cluster: c, rate_limits: [{actions: [{remote_address: "
-      "{}}]}]}}]");
-  EXPECT_THAT(table.warnings, Contains("virtual_hosts[0].routes[0].route.rate_limits: is known but "
-                                       "not honoured yet"));
+      "[{match: {prefix: /}, route: {cluster: c, cors: {allow_origin_string_match: [{exact: "
+      "a}]}}}]");
+  EXPECT_THAT(table.warnings, Contains("virtual_hosts[0].routes[0].route.cors: is known but not "
+                                       "honoured yet"));
 }
 
 TEST(RouteParsing, HeaderValuesAreCompiled) {
@@ -394,6 +395,57 @@ TEST(UriTemplateTest, RewritesByVariable) {
   EXPECT_FALSE(UriTemplate::Compile("/{a}/{a}").ok());
   EXPECT_FALSE(UriTemplate::Compile("/**/x*").ok());
   EXPECT_FALSE(UriTemplate::Compile("/{1}").ok());
+}
+
+TEST(RouteTreeTest, TheMatchingApiChoosesRoutes) {
+  const auto table = Table(R"(
+name: r
+virtual_hosts:
+- name: v
+  domains: ['*']
+  matcher:
+    matcher_list:
+      matchers:
+      - predicate: {single_predicate: {input: {name: h, typed_config: {"@type": type.googleapis.com/envoy.type.matcher.v3.HttpRequestHeaderMatchInput, header_name: x-a}}, value_match: {exact: one}}}
+        on_match: {action: {name: route, typed_config: {"@type": type.googleapis.com/envoy.config.route.v3.Route, name: one, match: {prefix: /p}, direct_response: {status: 200}}}}
+    on_no_match:
+      action: {name: list, typed_config: {"@type": type.googleapis.com/envoy.config.route.v3.RouteList, routes: [{name: x, match: {prefix: /x}, direct_response: {status: 200}}, {name: rest, match: {prefix: /}, direct_response: {status: 200}}]}}
+)");
+  ASSERT_NE(table.value, nullptr) << table.AllErrors();
+  const StreamInfo info;
+  const auto chosen = [&](const std::string& path, const std::string& value) -> std::string {
+    Arena arena;
+    Headers headers(&arena);
+    headers.set_pseudo(HeaderId::kPath, path);
+    headers.set_pseudo(HeaderId::kAuthority, "h");
+    headers.Add("x-a", value);
+    RouteQuery query(headers);
+    query.info = &info;
+    const Route* route = table->Match(query).route;
+    return route == nullptr ? "-" : route->name;
+  };
+  EXPECT_EQ(chosen("/p/1", "one"), "one");
+  // The action was found, and its own match does not agree.
+  EXPECT_EQ(chosen("/x", "one"), "-");
+  EXPECT_EQ(chosen("/x/1", "two"), "x");
+  EXPECT_EQ(chosen("/y", "two"), "rest");
+}
+
+TEST(RouteMatchTest, FilterStateIsCompared) {
+  const auto table = Routes(
+      "[{name: a, match: {prefix: /, filter_state: [{key: k, string_match: {prefix: v}}]}, "
+      "direct_response: {status: 200}}]");
+  ASSERT_NE(table.value, nullptr) << table.AllErrors();
+  Arena arena;
+  Headers headers(&arena);
+  headers.set_pseudo(HeaderId::kPath, "/");
+  headers.set_pseudo(HeaderId::kAuthority, "h");
+  RouteQuery query(headers);
+  EXPECT_EQ(table->Match(query).route, nullptr);
+  FilterState state;
+  state.texts["k"] = "value";
+  query.filter_state = &state;
+  EXPECT_NE(table->Match(query).route, nullptr);
 }
 
 }  // namespace

@@ -82,6 +82,10 @@ class AdminPages {
   // Whether the first interval is over: what histograms hold is shown from then on.
   bool flushed() const { return flushed_; }
 
+  // Whether somebody asked for look-ups of names to be noted. There are none to note: names are
+  // rendered for a scrape alone.
+  bool notes_lookups = false;
+
   // The table, sorted by path.
   static absl::Span<const AdminPage> Table();
 

@@ -13,8 +13,6 @@ namespace remora::proxy {
 namespace {
 
 constexpr uint32_t kBufferLimit = 1024 * 1024;
-// Ids of admin connections do not meet those of workers.
-constexpr uint64_t kFirstConnectionId = uint64_t{1} << 62;
 constexpr char kListenerPrefix[] = "listener.admin.";
 
 absl::StatusOr<std::shared_ptr<ListenGroup>> Bind(const xds::AdminConfig& config,
@@ -82,7 +80,7 @@ AdminServer::AdminServer(const Input& input, std::shared_ptr<const HttpService> 
       pages_(input.state),
       service_(std::move(service)),
       stats_(input.state->stats().MainScope<ListenerStat>(
-          input.state->stats().Register(kListenerPrefix, ListenerStatSchema()))),
+          input.state->stats().Register(kListenerPrefix, AdminListenerStatSchema()))),
       thread_stats_(
           input.state->stats().MainScope<ListenerWorkerStat>(input.state->stats().Register(
               absl::StrCat(kListenerPrefix, "main_thread."), ListenerWorkerStatSchema()))),
@@ -112,7 +110,6 @@ void AdminServer::Accept(int descriptor, const Address& remote) {
   auto connection = std::make_unique<Connection>(
       &http_->loop(), AdoptSocket(&http_->loop(), descriptor), MakeRawTransport(), kBufferLimit);
   ConnectionInfo& info = connection->info();
-  info.id = kFirstConnectionId + next_connection_id_++;
   info.direct_remote = remote;
   info.remote = remote;
   info.local = connection->stream().local_address();

@@ -68,7 +68,6 @@ class AdminServer final : public HttpConnectionOwner {
   StatScope<ListenerStat> stats_;
   StatScope<ListenerWorkerStat> thread_stats_;
   int64_t flush_ns_;
-  uint64_t next_connection_id_ = 0;
   absl::flat_hash_map<HttpConnection*, Served> connections_;
   Timer flush_timer_;
   std::unique_ptr<Acceptor> acceptor_;

@@ -48,6 +48,10 @@ AdminResponse QuitPage(AdminPages& pages, const AdminRequest& request);
 // pages_stats.cc
 AdminResponse StatsPage(AdminPages& pages, const AdminRequest& request);
 AdminResponse PrometheusPage(AdminPages& pages, const AdminRequest& request);
+AdminResponse RecentLookupsPage(AdminPages& pages, const AdminRequest& request);
+AdminResponse RecentLookupsClearPage(AdminPages& pages, const AdminRequest& request);
+AdminResponse RecentLookupsDisablePage(AdminPages& pages, const AdminRequest& request);
+AdminResponse RecentLookupsEnablePage(AdminPages& pages, const AdminRequest& request);
 AdminResponse ResetCountersPage(AdminPages& pages, const AdminRequest& request);
 
 }  // namespace remora::proxy

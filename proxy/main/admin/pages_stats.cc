@@ -45,6 +45,32 @@ AdminResponse PrometheusPage(AdminPages& pages, const AdminRequest& request) {
   return Answer(pages, request, true);
 }
 
+AdminResponse RecentLookupsPage(AdminPages& pages, const AdminRequest& /*request*/) {
+  AdminResponse response;
+  response.body =
+      pages.notes_lookups
+          ? "   Count Lookup\n"
+          : "Lookup tracking is not enabled. Use /stats/recentlookups/enable to enable.\n";
+  response.body += "\ntotal: 0\n";
+  return response;
+}
+
+AdminResponse RecentLookupsClearPage(AdminPages& /*pages*/, const AdminRequest& /*request*/) {
+  AdminResponse response;
+  response.body = "OK\n";
+  return response;
+}
+
+AdminResponse RecentLookupsDisablePage(AdminPages& pages, const AdminRequest& request) {
+  pages.notes_lookups = false;
+  return RecentLookupsClearPage(pages, request);
+}
+
+AdminResponse RecentLookupsEnablePage(AdminPages& pages, const AdminRequest& request) {
+  pages.notes_lookups = true;
+  return RecentLookupsClearPage(pages, request);
+}
+
 AdminResponse ResetCountersPage(AdminPages& pages, const AdminRequest& /*request*/) {
   pages.state().stats().ResetCounters();
   AdminResponse response;

@@ -37,7 +37,7 @@ class Gate {
     return !config_.reject_all && (query_.type == StatsQuery::Type::kAll || query_.type == type);
   }
   bool Passes(const std::string& name, bool used) const {
-    if (query_.used_only && !used) return false;
+    if (query_.nothing || (query_.used_only && !used)) return false;
     if (regex_ != nullptr && re2::RE2::PartialMatch(name, *regex_) == query_.invert_filter)
       return false;
     const auto matches = [&](const auto& matcher) { return matcher.Match(name); };
@@ -224,11 +224,17 @@ absl::Status SetParameter(const std::string& name, const std::string& value, Sta
     if (type == nullptr) return absl::InvalidArgumentError("invalid &type= param");
     query->type = type->second;
   }
+  if (name == "hidden" && value != "include" && value != "only" && value != "exclude") {
+    return absl::InvalidArgumentError("usage: /stats?hidden=(include|only|exclude)\n\n");
+  }
+  // No statistic is hidden.
+  if (name == "hidden" && value == "only") query->nothing = true;
   if (name == "histogram_buckets") {
     const auto* mode = FindName(kModes, value);
     if (mode == nullptr) {
       return absl::InvalidArgumentError(
-          "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary)\n");
+          "usage: /stats?histogram_buckets=(cumulative|disjoint|detailed|summary|"
+          "prometheusnative)\n");
     }
     query->buckets = mode->second;
   }
@@ -263,7 +269,7 @@ absl::StatusOr<StatsQuery> StatsQuery::Parse(
   StatsQuery query;
   bool mode_given = false;
   for (const auto& [name, value] : parameters) {
-    if (prometheus && name == "format") continue;
+    if (prometheus && (name == "format" || name == "type")) continue;
     const absl::Status status = SetParameter(name, value, &query);
     if (!status.ok()) return status;
     mode_given = mode_given || name == "histogram_buckets";

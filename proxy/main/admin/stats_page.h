@@ -24,6 +24,7 @@ struct StatsQuery {
   Type type = Type::kAll;
   Buckets buckets = Buckets::kSummary;  // Prometheus: kCumulative unless asked for otherwise
   bool used_only = false;
+  bool nothing = false;        // hidden ones were asked for, and none is
   bool text_readouts = false;  // in Prometheus output
   std::string filter;          // RE2, partial match; empty: all
   bool invert_filter = false;

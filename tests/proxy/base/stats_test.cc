@@ -146,5 +146,14 @@ TEST(StatsTest, MainReadsWhileWorkersCount) {
   EXPECT_EQ(store.Value("x.rq_200"), 100000u);
 }
 
+TEST(StatsTest, BlocksMayWaitForTheirFirstUseAndHideNames) {
+  static constexpr StatDef kHiding[] = {{"rq", StatKind::kCounter}, {"no", StatKind::kHidden}};
+  StatStore store;
+  const StatBlock* block = store.Register("http1.", kHiding, /*when_touched=*/true);
+  EXPECT_TRUE(Numbers(store).empty());
+  store.AddSlab()->Cells(*block);
+  EXPECT_EQ(Numbers(store), (std::map<std::string, uint64_t>{{"http1.rq", 0}}));
+}
+
 }  // namespace
 }  // namespace remora::proxy

@@ -86,7 +86,7 @@ class WorkerListenerTest : public ::testing::Test {
     world_.loop = &f_.loop;
     world_.http = http_.get();
     world_.stats = f_.stats.AddSlab();
-    world_.next_connection_id = &next_id_;
+    world_.accepted = &accepted_;
     world_.server_drain = &drain_;
     world_.find_listener = [this](const Address& address) {
       return FindListener(listeners_, address);
@@ -163,7 +163,7 @@ class WorkerListenerTest : public ::testing::Test {
   TokenBuckets buckets_;
   std::unique_ptr<LogWriter> logs_;
   std::unique_ptr<HttpWorker> http_;
-  uint64_t next_id_ = 1;
+  uint64_t accepted_ = 0;
   Drain drain_;
   ListenerWorld world_;
   ListenerInput input_;

@@ -318,5 +318,89 @@ TEST_F(HttpConnectionTest, StreamsAreUsedAgain) {
   EXPECT_EQ(HandRouter::last, first);
 }
 
+constexpr char kRedirects[] = R"(
+route_config:
+  virtual_hosts:
+  - name: v
+    domains: ["*"]
+    routes:
+    - {name: from, match: {prefix: /from}, route: {cluster: c, internal_redirect_policy: {redirect_response_codes: [302, 303], response_headers_to_copy: [x-copy]}}}
+    - {name: to, match: {prefix: /to}, route: {cluster: d}}
+)";
+
+TEST_F(HttpConnectionTest, AnAnswerMaySendTheRequestOnInside) {
+  Configure(absl::StrCat(kRedirects, R"(
+access_log: [{name: f, typed_config: {"@type": type.googleapis.com/envoy.extensions.access_loggers.file.v3.FileAccessLog, path: )",
+                         dir, "/a.log, log_format: {text_format_source: {inline_string: \"",
+                         "%REQ(:PATH)% %RESPONSE_CODE% %RESPONSE_CODE_DETAILS% %ROUTE_NAME%",
+                         "\\n\"}}}}]\n"));
+  Connect();
+  EXPECT_EQ(Talk("POST /from?a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"), "");
+  Arena arena;
+  Headers answer(&arena);
+  answer.set_status(302);
+  answer.Add("location", "http://b:81/to?x#frag");
+  answer.Add("x-copy", "me");
+  const xds::InternalRedirectPolicy& policy = *router().host->route().forward()->internal_redirect;
+  proxy::RouterHost* host = router().host;
+  ASSERT_TRUE(host->PrepareInternalRedirect(policy, answer));
+  Body body;
+  body.Append("abc");
+  host->RestartRequest(answer, body, /*has_body=*/true, nullptr);
+  EXPECT_EQ(router().headers->path(), "/to?x");
+  EXPECT_EQ(router().headers->authority(), "b:81");
+  EXPECT_EQ(*router().headers->Get("x-envoy-original-url"), "http://a/from?a");
+  EXPECT_EQ(*router().headers->Get("x-copy"), "me");
+  EXPECT_TRUE(absl::EndsWith(router().body, "abc"));
+  EXPECT_EQ(router().host->route().name, "to");
+  router().Respond(200, "done");
+  Turn();
+  EXPECT_THAT(far->Take(), EndsWith("done"));
+  EXPECT_EQ(Log(), "/to?x 302 internal_redirect to\n/to?x 200 via_upstream to\n");
+  EXPECT_EQ(Stat("downstream_rq_total"), 2u);
+  EXPECT_EQ(Stat("downstream_rq_completed"), 1u);
+}
+
+TEST_F(HttpConnectionTest, WhatCannotBeSentOnInsideIsCountedWhy) {
+  Configure(kRedirects);
+  Connect();
+  EXPECT_EQ(Talk("GET /from HTTP/1.1\r\nHost: a\r\n\r\n"), "");
+  const xds::InternalRedirectPolicy policy = *router().host->route().forward()->internal_redirect;
+  proxy::RouterHost* host = router().host;
+  const auto prepare = [&](const char* location) {
+    Arena arena;
+    Headers answer(&arena);
+    answer.set_status(302);
+    answer.Add("location", location);
+    return host->PrepareInternalRedirect(policy, answer);
+  };
+  EXPECT_FALSE(prepare("/to"));
+  EXPECT_FALSE(prepare("https://a/to"));
+  EXPECT_FALSE(prepare("http://a/none"));
+  EXPECT_EQ(router().headers->path(), "/from");
+  EXPECT_EQ(host->route().name, "from");
+  EXPECT_EQ(Stat("passthrough_internal_redirect_bad_location"), 1u);
+  EXPECT_EQ(Stat("passthrough_internal_redirect_unsafe_scheme"), 1u);
+  EXPECT_EQ(Stat("passthrough_internal_redirect_no_route"), 1u);
+}
+
+TEST_F(HttpConnectionTest, EarlyMutationsComeBeforeRoutes) {
+  Configure(absl::StrCat(kRoutes, R"(
+early_header_mutation_extensions:
+- {name: e, typed_config: {"@type": type.googleapis.com/envoy.extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation, mutations: [{remove: x-gone}, {append: {header: {key: ":path", value: "/direct"}, append_action: OVERWRITE_IF_EXISTS_OR_ADD}}]}}
+)"));
+  Connect();
+  EXPECT_THAT(Talk("GET /up HTTP/1.1\r\nHost: a\r\nx-gone: 1\r\n\r\n"), EndsWith("here"));
+}
+
+TEST_F(HttpConnectionTest, UnderscoresAreCountedWithTheCodecs) {
+  Configure(absl::StrCat(
+      kRoutes, "common_http_protocol_options: {headers_with_underscores_action: DROP_HEADER}\n"));
+  Connect();
+  EXPECT_THAT(Talk("GET /direct HTTP/1.1\r\nHost: a\r\na_b: 1\r\nc_d: 1\r\n\r\n"),
+              EndsWith("here"));
+  EXPECT_EQ(upstream.Stat("http1.dropped_headers_with_underscores"), 2u);
+}
+
 }  // namespace
 }  // namespace remora::testing

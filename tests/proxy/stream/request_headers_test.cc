@@ -172,5 +172,45 @@ TEST_F(RequestHeadersTest, UserAgentAndViaAreAdded) {
   EXPECT_EQ(Value("via"), "1.0 other, 1.1 remora");
 }
 
+TEST_F(RequestHeadersTest, DetectionByXffKeepsToHopsOrRanges) {
+  config_.original_ip_detection.resize(1);
+  xds::OriginalIpDetection& xff = config_.original_ip_detection[0];
+  xff.trusted_hops = 1;
+  xff.skip_xff_append = false;
+  request_.Add("x-forwarded-for", "1.2.3.4, 5.6.7.8");
+  EXPECT_EQ(Prepare().remote.ToString(), "1.2.3.4:0");
+  EXPECT_EQ(Value("x-forwarded-for"), "1.2.3.4, 5.6.7.8,203.0.113.9");
+
+  xff = xds::OriginalIpDetection();
+  xff.trusted_ranges = {*CidrRange::Create("203.0.113.0", 24), *CidrRange::Create("10.0.0.0", 8)};
+  request_.Set("x-forwarded-for", "1.2.3.4, 10.6.7.8");
+  EXPECT_EQ(Prepare().remote.ToString(), "1.2.3.4:0");
+  EXPECT_EQ(Value("x-forwarded-for"), "1.2.3.4, 10.6.7.8");
+  // Whoever is no proxy of ours may say what he likes.
+  connection_.remote = *Address::FromIpPort("198.18.0.1:1");
+  EXPECT_EQ(Prepare().remote.ToString(), "198.18.0.1:1");
+}
+
+TEST_F(RequestHeadersTest, DetectionByAHeaderMayInsistOnIt) {
+  config_.original_ip_detection.resize(1);
+  xds::OriginalIpDetection& custom = config_.original_ip_detection[0];
+  custom.kind = xds::OriginalIpDetection::Kind::kCustomHeader;
+  custom.header = "x-ip";
+  custom.reject_status = 401;
+  EXPECT_EQ(Prepare().reject_status, 401);
+  request_.Add("x-ip", "10.0.0.1");
+  const ClientVerdict verdict = Prepare();
+  EXPECT_EQ(verdict.reject_status, 0);
+  EXPECT_EQ(verdict.remote.ToString(), "10.0.0.1:0");
+}
+
+TEST_F(RequestHeadersTest, WithoutRangesPrivateNetworksAreInside) {
+  config_.use_remote_address = true;
+  config_.has_internal_address_config = true;
+  connection_.remote = *Address::FromIpPort("192.168.1.1:1");
+  EXPECT_TRUE(Prepare().internal);
+  EXPECT_EQ(Value("x-envoy-internal"), "true");
+}
+
 }  // namespace
 }  // namespace remora::proxy

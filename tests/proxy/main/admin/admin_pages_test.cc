@@ -401,5 +401,14 @@ TEST_F(ClustersPageTest, TheDumpShowsEndpointsAsTheyAre) {
   EXPECT_EQ(endpoints[1]["endpoint"]["address"]["socket_address"]["port_value"], 80);
 }
 
+TEST_F(AdminPagesTest, LookupsOfNamesCanBeAskedFor) {
+  EXPECT_THAT(Get("/stats/recentlookups").body, HasSubstr("Lookup tracking is not enabled"));
+  EXPECT_EQ(Post("/stats/recentlookups/enable").body, "OK\n");
+  EXPECT_EQ(Get("/stats/recentlookups").body, "   Count Lookup\n\ntotal: 0\n");
+  EXPECT_EQ(Get("/stats/recentlookups/enable").status, 405);
+  EXPECT_EQ(Post("/stats/recentlookups/disable").body, "OK\n");
+  EXPECT_THAT(Get("/stats/recentlookups").body, HasSubstr("not enabled"));
+}
+
 }  // namespace
 }  // namespace remora::proxy
