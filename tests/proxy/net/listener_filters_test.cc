@@ -87,7 +87,10 @@ TEST(TlsInspectorTest, AHelloInManyRecords) {
 TEST(TlsInspectorTest, OtherThingsAreNotTls) {
   ClientHello hello;
   EXPECT_EQ(ParseClientHello("GET / HTTP/1.1\r\n", 65536, &hello), HelloResult::kNotTls);
+  // Judged once a whole record header is there.
   EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x02\x01", 3), 65536, &hello),
+            HelloResult::kNeedMore);
+  EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x02\x01\x00\x01", 5), 65536, &hello),
             HelloResult::kNotTls);
   EXPECT_EQ(ParseClientHello(absl::string_view("\x16\x03\x01\x00\x00", 5), 65536, &hello),
             HelloResult::kNotTls);
