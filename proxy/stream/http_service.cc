@@ -8,7 +8,6 @@
 #include "envoy/extensions/filters/http/router/v3/router.pb.h"
 #include "filters/api/filter.h"
 #include "proxy/stream/route_stats.h"
-#include "proxy/upstream/codec_stats.h"
 #include "proxy/upstream/codec_options.h"
 #include "proxy/upstream/codec_stats.h"
 #include "xds/extension_config.h"
