@@ -36,7 +36,7 @@ class SubscribedWorld {
       : bootstrap_(BootstrapOf(bootstrap)),
         catalog_(bootstrap_, {[this] { changed_ = true; },
                               [this](ResourceKind kind) {
-                                if (subscriptions_) subscriptions_->OnInterest(kind);
+                                if (asked_ != nullptr) asked_->OnInterest(kind);
                               }}) {
     Subscriptions::Hooks hooks;
     hooks.on_event = [this](const UpdateEvent& event) { events_.push_back(event); };
@@ -44,6 +44,7 @@ class SubscribedWorld {
     hooks.on_initialized = [this] { initialized_ = true; };
     subscriptions_ =
         std::make_unique<Subscriptions>(bootstrap_, &catalog_, &fake_, std::move(hooks), false);
+    asked_ = subscriptions_.get();
     subscriptions_->Start();
     Turn();
   }
@@ -83,6 +84,8 @@ class SubscribedWorld {
   bool connected_ = false;
   bool initialized_ = false;
   std::vector<UpdateEvent> events_;
+  // The catalog has wishes while it is made, when there is nobody to hear them.
+  Subscriptions* asked_ = nullptr;
   Catalog catalog_;
   std::unique_ptr<Subscriptions> subscriptions_;
 };
