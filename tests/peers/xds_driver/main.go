@@ -25,6 +25,7 @@ import (
 	"net/http"
 	"time"
 
+	extension "github.com/envoyproxy/go-control-plane/envoy/service/extension/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/server/v3"
 	testv3 "github.com/envoyproxy/go-control-plane/pkg/test/v3"
 	"google.golang.org/grpc"
@@ -54,6 +55,7 @@ func serveXds(xds server.Server, stop chan chan struct{}) {
 		}
 		rpc := grpc.NewServer()
 		testv3.RegisterServer(rpc, xds)
+		extension.RegisterExtensionConfigDiscoveryServiceServer(rpc, xds)
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
