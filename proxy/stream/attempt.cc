@@ -102,6 +102,7 @@ void Attempt::FillInfo() {
   info_->upstream_protocol = upstream.protocol();
   info_->upstream_connection_id = connection.id;
   info_->upstream_tls = connection.tls;
+  info_->upstream_metadata = static_cast<const Metadata*>(entry_->attributes->metadata.get());
   info_->upstream_hosts_attempted =
       WithItem(info_->upstream_hosts_attempted, info_->upstream_host, *arena_);
   info_->upstream_host_names_attempted =

@@ -105,6 +105,7 @@ bool Exchange::FindCluster() {
   Arena& arena = host_->arena();
   info().upstream_cluster = arena.Copy(view->config().stat_name());
   info().upstream_cluster_raw = arena.Copy(view->config().name);
+  info().cluster_metadata = &view->config().metadata;
   return true;
 }
 
@@ -333,6 +334,8 @@ void Exchange::StopTimers() {
 
 void Exchange::Cancel() {
   if (host_ == nullptr) return;
+  // They belong to what is let go of here.
+  info().cluster_metadata = info().upstream_metadata = nullptr;
   StopTimers();
   request_paused_ = false;
   DropLate();

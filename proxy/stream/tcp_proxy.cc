@@ -102,6 +102,10 @@ class Session final : public TcpSession,
     info_.bytes_received = downstream_->plain_read();
     info_.downstream_wire_received = info_.bytes_received;
     info_.downstream_wire_sent = info_.bytes_sent;
+    if (info_.upstream_local.kind() != Address::Kind::kNone) {
+      info_.upstream_wire_sent = info_.bytes_received;
+      info_.upstream_wire_received = info_.bytes_sent;
+    }
     info_.access_log_type = LogMomentName(moment);
     owner_->OnTcpLog(*this, info_, moment);
     info_.access_log_type = LogMomentName(LogMoment::kConnectionEnd);

@@ -27,6 +27,19 @@ TEST_F(RouterTest, ForwardsAndAnswers) {
   EXPECT_EQ(HostState().rq_success.load(), 1u);
 }
 
+TEST_F(RouterTest, TheClustersMetadataIsKnownAsLongAsTheExchange) {
+  Cluster([](xds::Cluster& c) {
+    c.metadata.namespaces["ns"] = MetadataValue::Fields{{"k", MetadataValue("v")}};
+  });
+  Get();
+  ASSERT_NE(host_.info().cluster_metadata, nullptr);
+  EXPECT_NE(host_.info().cluster_metadata->Find("ns", {"k"}), nullptr);
+  Answer(0, kOk);
+  EXPECT_NE(host_.info().cluster_metadata, nullptr);
+  router_->Cancel();
+  EXPECT_EQ(host_.info().cluster_metadata, nullptr);
+}
+
 TEST_F(RouterTest, UnknownCluster) {
   action().cluster = "none";
   action().cluster_not_found_status = 404;
