@@ -63,6 +63,7 @@ struct Settings {
   std::string trailer_names[4];  // request: delay, delay here; response: the same
   // The sizes last seen, of all workers: gauges are set, which is adding the difference.
   mutable std::atomic<int64_t> last[2 * kOfDirection] = {};
+  mutable std::atomic<bool> announced{false};  // a route's numbers are shown once it is used
 
   bool IsOn(const Runtime* runtime) const {
     return runtime == nullptr || enabled_key.empty() ? enabled
@@ -89,6 +90,11 @@ class BandwidthLimitFilter final : public HttpFilter {
     if (const void* route = context_->route_config()) {
       settings_ = static_cast<const Settings*>(route);
       of_route_ = true;
+      if (!settings_->announced.exchange(true, std::memory_order_relaxed)) {
+        for (uint32_t i = 0; i < std::size(kStats); ++i) {
+          if (!kStats[i].histogram) Count(i, 0);
+        }
+      }
     }
     Begin(request_, settings_->of_request, 0);
     return Verdict::kContinue;

@@ -33,7 +33,7 @@ class Transcoder {
   virtual DecompressionTroubles TakeTroubles() { return {}; }
 };
 
-// A library with its settings. Threads: const, shared.
+// A library with its settings; it outlives what it makes. Threads: const, shared.
 class CompressionLibrary {
  public:
   virtual ~CompressionLibrary() = default;

@@ -352,7 +352,9 @@ Verdict CompressorFilter::OnResponseHeaders(Headers& headers, bool end) {
   absl::string_view why_not;
   if (enabled && open) why_not = long_enough ? WhyNot(headers) : "ContentLengthTooSmall";
   const bool compressible = long_enough && open && why_not.empty();
-  const bool accepted = !end && long_enough && Accepted(headers);
+  // Where the status is told, a reason in the response comes before the client's wishes.
+  const bool settled = settings_->status_header && !compressible;
+  const bool accepted = !end && long_enough && !settled && Accepted(headers);
   const std::string length(headers.Value(HeaderId::kContentLength));
   if (accepted && compressible && TransferEncodingAllows(headers)) {
     if (const absl::string_view etag = headers.Value(HeaderId::kEtag);

@@ -11,6 +11,7 @@ namespace remora {
 std::optional<GrpcMethod> GrpcMethod::Of(absl::string_view path) {
   GrpcMethod out;
   int parts = 0;
+  path = path.substr(0, path.find('?'));
   for (const absl::string_view part : absl::StrSplit(path, '/', absl::SkipEmpty())) {
     ++parts;
     (parts == 1 ? out.service : out.method) = part;

@@ -34,12 +34,13 @@ class GrpcBridgeFilter final : public HttpFilter {
     if (frames_) Frame(context_->request_buffer());
     return Verdict::kContinue;
   }
-  Verdict OnResponseHeaders(Headers&, bool end) override {
+  Verdict OnResponseHeaders(Headers& headers, bool end) override {
+    framed_ = frames_ && IsGrpcRequest(headers);
     return bridges_ && !end ? Verdict::kBuffer : Verdict::kContinue;
   }
   Verdict OnResponseBody(Body& body, bool end) override {
     if (!bridges_) return Verdict::kContinue;
-    if (frames_) Unframe(body);
+    if (framed_) Unframe(body);
     size_ += body.size();
     return end ? Verdict::kContinue : Verdict::kBuffer;
   }
@@ -62,6 +63,7 @@ class GrpcBridgeFilter final : public HttpFilter {
   const Settings* settings_;
   bool bridges_ = false;
   bool frames_ = false;
+  bool framed_ = false;  // the answer is gRPC
   uint64_t size_ = 0;
   size_t unframed_ = 0;
 };

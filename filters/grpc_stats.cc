@@ -43,15 +43,18 @@ class GrpcStatsFilter final : public HttpFilter {
     grpc_ = IsGrpcRequest(headers);
     if (!grpc_) return Verdict::kContinue;
     const std::optional<GrpcMethod> method = GrpcMethod::Of(headers.path());
-    // Counting all methods needs one; with a list the others go to the cluster's numbers.
-    if (settings_->all_methods && !method) return Verdict::kContinue;
-    if (!method || !settings_->Lists(*method)) {
+    if (!method) return Verdict::kContinue;
+    // Methods that are not listed go to the cluster's numbers.
+    if (!settings_->Lists(*method)) {
       prefix_ = GrpcStatPrefix(*context_, "grpc", nullptr);
       return Verdict::kContinue;
     }
     GrpcMethod named = *method;
     std::string service(named.service);
-    if (settings_->replace_dots) std::replace(service.begin(), service.end(), '.', '_');
+    // Those that are listed are called as they are.
+    if (settings_->replace_dots && settings_->all_methods) {
+      std::replace(service.begin(), service.end(), '.', '_');
+    }
     named.service = service;
     prefix_ = GrpcStatPrefix(*context_, "grpc", &named);
     return Verdict::kContinue;

@@ -97,8 +97,10 @@ void FilterChain::Slot::CountForCluster(ClusterCount what) {
 }
 
 void FilterChain::Slot::ChargeCluster(int http_status) {
-  const ClusterView* cluster = host().view().FindCluster(cluster_name());
-  if (cluster != nullptr) CountAnswer(cluster->stats(), http_status);
+  ClusterView* cluster = host().view().FindCluster(cluster_name());
+  if (cluster == nullptr) return;
+  CountAnswer(cluster->stats(), http_status);
+  CountAnswer(cluster->internal_answers(), http_status);
 }
 
 std::unique_ptr<SideCall> FilterChain::Slot::CallHttp(const HttpCall& call, HttpCallDone done) {

@@ -123,8 +123,8 @@ PreparedReply PrepareLocalReply(const LocalReply& reply, const LocalReplyContext
   if (reply.edit) reply.edit(*draft.headers);
   const bool own_type = draft.headers->Has(HeaderId::kContentType);
   if (!reply.is_response) Rewrite(context, &draft);
-  if (!reply.is_response && request != nullptr && IsGrpcRequest(*request))
-    return GrpcReply(reply, head, draft);
+  const bool grpc = context.grpc.value_or(request != nullptr && IsGrpcRequest(*request));
+  if (!reply.is_response && grpc) return GrpcReply(reply, head, draft);
   if (draft.body.empty()) {
     draft.headers->Remove(HeaderId::kContentLength);
     draft.headers->Remove(HeaderId::kContentType);

@@ -2,6 +2,7 @@
 #define REMORA_PROXY_STREAM_LOCAL_REPLY_H_
 
 #include <cstdint>
+#include <optional>
 
 #include "absl/strings/string_view.h"
 #include "filters/api/filter.h"
@@ -25,6 +26,8 @@ struct LocalReplyContext {
   uint64_t random = 0;
   Arena& arena;
   StreamInfo& info;
+  // Whether the client asked by gRPC, whatever filters made of the request; absent: as it is now.
+  std::optional<bool> grpc = {};
 };
 
 struct PreparedReply {

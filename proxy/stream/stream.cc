@@ -90,6 +90,7 @@ void Stream::Clear() {
   redirects_taken_.clear();
   response_pauses_ = 0;
   request_ = response_ = Progress::kWaiting;
+  grpc_request_ = false;
   routed_ = route_chosen_ = tls_redirect_ = local_reply_ = close_requested_ = false;
   upgraded_ = converted_upgrade_ = counted_upgrade_ = false;
   ended_ = true;

@@ -217,6 +217,7 @@ class Stream final : public MessageSink, public RouterHost, public FilterChainHo
   Progress request_ = Progress::kWaiting;
   Progress response_ = Progress::kWaiting;
   bool routed_ = false;        // the router has the request
+  bool grpc_request_ = false;  // as it came
   bool route_chosen_ = false;  // levels_ are those of the headers as they are
   bool tls_redirect_ = false;  // the virtual host wants TLS
   bool local_reply_ = false;

@@ -46,6 +46,7 @@ void Stream::OnHeaders(Headers* headers, bool end) {
   }
   request_headers_ = headers;
   info_.request_headers = headers;
+  grpc_request_ = IsGrpc();
   if (end) RequestCompleted();
   if (!AdmitRequest(*headers) || ended_) return;
   if (connection_->service().config().flush_access_log_on_new_request) {

@@ -39,6 +39,7 @@ void Stream::Reply(const LocalReply& reply, bool route_mutations) {
   const bool forwards = levels_.route != nullptr && levels_.route->forward() != nullptr;
   LocalReplyContext context{
       connection_->service().config(), {}, runtime(), random(), arena_, info_};
+  context.grpc = grpc_request_;
   if (route_mutations && forwards && !tls_redirect_) {
     context.levels = {levels_.table, levels_.virtual_host, levels_.route, nullptr};
   }
