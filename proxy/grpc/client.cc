@@ -121,10 +121,10 @@ void Call::MakeHeaders(bool tls) {
   request_->set_pseudo(HeaderId::kAuthority,
                        options_.authority.empty() ? cluster_->name() : options_.authority);
   request_->AddReference(HeaderId::kTe, "trailers");
-  request_->AddReference(HeaderId::kContentType, "application/grpc");
   if (options_.timeout_ms > 0) {
     request_->Add(HeaderId::kGrpcTimeout, GrpcTimeoutValue(options_.timeout_ms));
   }
+  request_->AddReference(HeaderId::kContentType, "application/grpc");
   for (const auto& [name, value] : options_.metadata) request_->Add(name, value);
 }
 

@@ -297,7 +297,7 @@ TEST_F(FilterChainTest, AFilterGivesAMessageTrailers) {
   Journal();
   a().in_hook = [](FilterContext* context) { context->AddRequestTrailers().Add("x", "y"); };
   Send("body", true);
-  EXPECT_EQ(Journal(), "abody! bbody bT >body >T ") << "the end has become trailers";
+  EXPECT_EQ(Journal(), "abody! bbody >body bT >T ") << "the end has become trailers";
 }
 
 TEST_F(FilterChainTest, TrailersAddedToAHeldMessageComeWithItsRelease) {
