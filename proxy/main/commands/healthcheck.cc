@@ -70,6 +70,7 @@ Address OnThisHost(const Address& address) {
 }
 
 absl::StatusOr<std::string> AddressText(const Question& question) {
+  if (!question.admin.empty()) return question.admin;
   if (!question.admin_file.empty()) {
     std::ifstream file(question.admin_file);
     std::string text(std::istreambuf_iterator<char>(file), {});
@@ -85,7 +86,6 @@ absl::StatusOr<std::string> AddressText(const Question& question) {
     }
     return (*bootstrap)->admin.address->ToString();
   }
-  if (!question.admin.empty()) return question.admin;
   return absl::InvalidArgumentError(
       "where is the admin server? --admin, --admin-address-path, --config-path or $REMORA_ADMIN");
 }
