@@ -113,8 +113,16 @@ Verdict CorsFilter::AnswerPreflight(const Headers& request) {
     const absl::string_view methods = Text(&Policy::methods);
     const absl::string_view headers = Text(&Policy::headers);
     const absl::string_view max_age = Text(&Policy::max_age);
-    if (!methods.empty()) response.Set(HeaderId::kAccessControlAllowMethods, methods);
-    if (!headers.empty()) response.Set(HeaderId::kAccessControlAllowHeaders, headers);
+    // Anything is allowed: what was asked for is what is told.
+    const absl::string_view method = request.Value(HeaderId::kAccessControlRequestMethod);
+    if (!methods.empty()) {
+      response.Set(HeaderId::kAccessControlAllowMethods, methods == "*" ? method : methods);
+    }
+    const absl::string_view names = request.Value(HeaderId::kAccessControlRequestHeaders);
+    if (!headers.empty()) {
+      const bool any = headers == "*" && !names.empty();
+      response.Set(HeaderId::kAccessControlAllowHeaders, any ? names : headers);
+    }
     if (!max_age.empty()) response.Set(HeaderId::kAccessControlMaxAge, max_age);
     if (Flag(&Policy::private_network, false) &&
         request.Value(HeaderId::kAccessControlRequestPrivateNetwork) == "true") {

@@ -4,10 +4,13 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "envoy/config/common/mutation_rules/v3/mutation_rules.pb.h"
 #include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
 #include "filters/ext_authz_service.h"
 #include "filters/makers.h"
@@ -28,6 +31,7 @@ enum Stat : uint32_t {
   kFailureModeAllowed,
   kInvalid,
   kIgnoredMetadata,
+  kShadowDenied,
 };
 constexpr FilterStat kStats[] = {{"ok"},
                                  {"denied"},
@@ -35,8 +39,61 @@ constexpr FilterStat kStats[] = {{"ok"},
                                  {"disabled"},
                                  {"failure_mode_allowed"},
                                  {"invalid"},
-                                 {"ignored_dynamic_metadata"}};
+                                 {"ignored_dynamic_metadata"},
+                                 {"shadow_denied"}};
 constexpr absl::string_view kNamespace = "envoy.filters.http.ext_authz";
+
+// Which request headers the service may change (decoder_header_mutation_rules).
+struct MutationRules {
+  bool disallow_all = false;
+  bool allow_routing = false;    // method, host, path, scheme
+  bool disallow_system = false;  // those and other pseudo headers
+  bool allow_envoy = false;      // x-envoy-*
+  bool is_error = false;
+  std::optional<Regex> allow;
+  std::optional<Regex> disallow;
+
+  static absl::StatusOr<MutationRules> Parse(
+      const envoy::config::common::mutation_rules::v3::HeaderMutationRules& proto);
+  bool Allows(absl::string_view name) const;
+};
+
+absl::StatusOr<MutationRules> MutationRules::Parse(
+    const envoy::config::common::mutation_rules::v3::HeaderMutationRules& proto) {
+  MutationRules out;
+  out.disallow_all = proto.disallow_all().value();
+  out.allow_routing = proto.allow_all_routing().value();
+  out.disallow_system = proto.disallow_system().value();
+  out.allow_envoy = proto.allow_envoy().value();
+  out.is_error = proto.disallow_is_error().value();
+  for (const auto& [set, regex, target] :
+       {std::tuple(proto.has_allow_expression(), &proto.allow_expression(), &out.allow),
+        std::tuple(proto.has_disallow_expression(), &proto.disallow_expression(), &out.disallow)}) {
+    if (!set) continue;
+    absl::StatusOr<Regex> compiled = Regex::Parse(*regex);
+    if (!compiled.ok()) return compiled.status();
+    *target = *std::move(compiled);
+  }
+  return out;
+}
+
+bool MutationRules::Allows(absl::string_view name) const {
+  if (disallow && disallow->Match(name)) return false;
+  if (allow && allow->Match(name)) return true;
+  if (disallow_all) return false;
+  const bool routing = name == ":method" || name == ":authority" || name == "host" ||
+                       name == ":path" || name == ":scheme";
+  if (routing) return allow_routing && !disallow_system;
+  if (absl::StartsWith(name, ":")) return !disallow_system;
+  return !absl::StartsWith(name, "x-envoy-") || allow_envoy;
+}
+
+bool IsLegal(const std::pair<std::string, std::string>& field) {
+  const absl::string_view name = field.first;
+  const absl::string_view value = field.second;
+  return !name.empty() && name.find_first_of(" \t\r\n") == absl::string_view::npos &&
+         value.find_first_of(absl::string_view("\r\n\0", 3)) == absl::string_view::npos;
+}
 
 struct BodySettings {
   uint32_t most = 0;
@@ -69,6 +126,8 @@ struct Settings {
   bool charge_cluster = true;
   bool ingest_metadata = true;
   uint32_t most_denied_body = 0;
+  bool validate = false;  // validate_mutations
+  std::optional<MutationRules> rules;
 };
 
 struct RouteSettings {
@@ -99,6 +158,8 @@ class ExtAuthzFilter final : public HttpFilter {
   Verdict Ask();
   void OnAnswer(AuthzAnswer answer);
   void Count(Stat stat, ClusterCount cluster_stat);
+  bool MayMutate(AuthzAnswer& answer) const;
+  void RefuseInvalid();
   void Consent(const AuthzAnswer& answer);
   void EditQuery(const AuthzAnswer& answer, Headers& request);
   void Deny(AuthzAnswer& answer);
@@ -201,7 +262,12 @@ Verdict ExtAuthzFilter::Ask() {
 
 void ExtAuthzFilter::Count(Stat stat, ClusterCount cluster_stat) {
   context_->Count(stat);
-  context_->CountForCluster(cluster_stat);
+  if (settings_->stat_prefix.empty()) return context_->CountForCluster(cluster_stat);
+  // With a prefix of its own the filter counts below that, in the cluster's place too.
+  const absl::string_view cluster = context_->cluster_stat_prefix();
+  if (cluster.empty()) return;
+  context_->CountNamed(
+      absl::StrCat(cluster, "ext_authz.", settings_->stat_prefix, ".", kStats[stat].name), 1);
 }
 
 void ExtAuthzFilter::OnAnswer(AuthzAnswer answer) {
@@ -218,6 +284,7 @@ void ExtAuthzFilter::OnAnswer(AuthzAnswer answer) {
   }
   switch (answer.verdict) {
     case AuthzAnswer::Verdict::kOk:
+      if (!MayMutate(answer)) return RefuseInvalid();
       Count(kOk, ClusterCount::kExtAuthzOk);
       Consent(answer);
       return context_->ResumeRequest();
@@ -227,6 +294,44 @@ void ExtAuthzFilter::OnAnswer(AuthzAnswer answer) {
       if (Fail()) context_->ResumeRequest();
       return;
   }
+}
+
+// Leaves out what the rules forbid; false when the answer as a whole must not be followed.
+bool ExtAuthzFilter::MayMutate(AuthzAnswer& answer) const {
+  for (AuthzAnswer::Fields* fields : {&answer.set, &answer.add, &answer.append}) {
+    for (auto field = fields->begin(); field != fields->end();) {
+      if (settings_->validate && !IsLegal(*field)) return false;
+      if (!settings_->rules || settings_->rules->Allows(field->first)) {
+        ++field;
+        continue;
+      }
+      if (settings_->rules->is_error) return false;
+      field = fields->erase(field);
+    }
+  }
+  for (auto name = answer.remove.begin(); name != answer.remove.end();) {
+    if (!settings_->rules || settings_->rules->Allows(*name)) {
+      ++name;
+      continue;
+    }
+    if (settings_->rules->is_error) return false;
+    name = answer.remove.erase(name);
+  }
+  return true;
+}
+
+void ExtAuthzFilter::RefuseInvalid() {
+  context_->Count(kInvalid);
+  if (const absl::string_view cluster = context_->cluster_stat_prefix(); !cluster.empty()) {
+    const std::string& own = settings_->stat_prefix;
+    context_->CountNamed(
+        absl::StrCat(cluster, "ext_authz.", own, own.empty() ? "" : ".", "invalid"), 1);
+  }
+  context_->info().flags.Add(ResponseFlag::kUnauthorizedExternalService);
+  LocalReply reply;
+  reply.status = 500;
+  reply.details = "ext_authz_invalid";
+  context_->Reply(reply);
 }
 
 void ExtAuthzFilter::EditQuery(const AuthzAnswer& answer, Headers& request) {
@@ -334,14 +439,8 @@ class ExtAuthzFactory final : public FilterFactory {
 
 absl::Status CheckSupported(const pb::ExtAuthz& proto) {
   constexpr absl::string_view kName = "ext_authz";
-  if (proto.has_decoder_header_mutation_rules()) {
-    return NotSupported(kName, "decoder_header_mutation_rules");
-  }
   if (proto.shadow_mode()) return NotSupported(kName, "shadow_mode");
   if (proto.encode_raw_headers()) return NotSupported(kName, "encode_raw_headers");
-  if (!proto.bootstrap_metadata_labels_key().empty()) {
-    return NotSupported(kName, "bootstrap_metadata_labels_key");
-  }
   return absl::OkStatus();
 }
 
@@ -402,6 +501,13 @@ absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view conf
   }
   if (proto->has_enable_dynamic_metadata_ingestion()) {
     settings.ingest_metadata = proto->enable_dynamic_metadata_ingestion().value();
+  }
+  settings.validate = proto->validate_mutations();
+  if (proto->has_decoder_header_mutation_rules()) {
+    absl::StatusOr<MutationRules> rules =
+        MutationRules::Parse(proto->decoder_header_mutation_rules());
+    if (!rules.ok()) return rules.status();
+    settings.rules = *std::move(rules);
   }
   settings.most_denied_body = proto->max_denied_response_body_bytes();
   return std::make_shared<ExtAuthzFactory>(std::move(settings));

@@ -9,7 +9,7 @@
 #include "envoy/extensions/filters/http/ext_authz/v3/ext_authz.pb.h"
 #include "envoy/type/matcher/v3/string.pb.h"
 #include "filters/ext_authz_service.h"
-#include "filters/typed_config.h"
+#include "filters/side_retries.h"
 
 namespace remora {
 namespace {
@@ -34,6 +34,7 @@ class HttpAuthz final : public AuthzService {
   std::string path_prefix_;
   std::string path_override_;
   int64_t timeout_ms_ = 0;
+  SideRetries retries_;
   AnyOf allowed_;
   std::vector<std::pair<std::string, std::shared_ptr<const Formatter>>> to_add_;
   AnyOf upstream_;
@@ -76,6 +77,7 @@ std::unique_ptr<SideCall> HttpAuthz::Ask(const AuthzQuestion& question, Done don
   call.headers = &request;
   if (!body.empty()) call.body = &body;
   call.timeout_ms = timeout_ms_;
+  call.retries = retries_;
   return question.context.CallHttp(
       call, [this, done = std::move(done)](const HttpAnswer& answer) { done(Understand(answer)); });
 }
@@ -128,7 +130,7 @@ AuthzAnswer HttpAuthz::Understand(const HttpAnswer& answer) const {
 }
 
 absl::Status HttpAuthz::Read(const pb::HttpService& proto) {
-  if (proto.has_retry_policy()) return NotSupported("ext_authz", "http_service.retry_policy");
+  if (proto.has_retry_policy()) retries_ = SideRetriesFrom(proto.retry_policy());
   cluster_ = proto.server_uri().cluster();
   const auto& timeout = proto.server_uri().timeout();
   timeout_ms_ = timeout.seconds() * 1000 + timeout.nanos() / 1000000;

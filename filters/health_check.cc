@@ -1,11 +1,14 @@
 // envoy.filters.http.health_check: answers the load balancer in front, or lets the upstream answer
 // and remembers it, and tells clients when this server is about to leave.
 #include <atomic>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
+#include "filters/api/cluster_health.h"
 #include "filters/makers.h"
 #include "filters/matchers.h"
 #include "filters/typed_config.h"
@@ -19,6 +22,8 @@ struct Settings {
   bool pass_through = false;
   int64_t cache_ns = 0;
   std::vector<HeaderMatcher> headers;
+  // Percent of a cluster's hosts that must be usable.
+  std::map<std::string, double> least_usable;
   // The last answer of the upstream and until when it counts; shared by all workers.
   mutable std::atomic<int> cached_status{0};
   mutable std::atomic<bool> cached_degraded{false};
@@ -79,6 +84,22 @@ class HealthCheckFilter final : public HttpFilter {
                                      std::memory_order_relaxed);
   }
 
+  // Why a cluster that is answered for cannot serve; "" when all can.
+  absl::string_view FindLacking() const {
+    const auto* health = dynamic_cast<const ClusterHealth*>(context_);
+    for (const auto& [name, percent] : settings_->least_usable) {
+      const auto hosts = health == nullptr ? std::nullopt : health->HostsOf(name);
+      if (!hosts.has_value()) return "health_check_failed_no_cluster_found";
+      if (hosts->total == 0) {
+        if (percent != 0) return "health_check_failed_cluster_empty";
+      } else if (100.0 * static_cast<double>(hosts->usable) <
+                 static_cast<double>(hosts->total) * percent) {
+        return "health_check_failed_cluster_unhealthy";
+      }
+    }
+    return {};
+  }
+
   void Answer() {
     LocalReply reply;
     bool degraded = false;
@@ -91,6 +112,10 @@ class HealthCheckFilter final : public HttpFilter {
       degraded = settings_->cached_degraded.load(std::memory_order_relaxed);
       reply.details = "health_check_cached";
       if (reply.status == 503) context_->info().flags.Add(ResponseFlag::kFailedLocalHealthCheck);
+    } else if (const absl::string_view lacking = FindLacking(); !lacking.empty()) {
+      context_->info().flags.Add(ResponseFlag::kFailedLocalHealthCheck);
+      reply.status = 503;
+      reply.details = lacking;
     } else {
       reply.status = 200;
       reply.details = "health_check_ok";
@@ -121,10 +146,10 @@ class HealthCheckFactory final : public FilterFactory {
 absl::StatusOr<std::shared_ptr<const FilterFactory>> Make(absl::string_view config) {
   absl::StatusOr<pb::HealthCheck> proto = DecodeConfig<pb::HealthCheck>(config);
   if (!proto.ok()) return proto.status();
-  if (!proto->cluster_min_healthy_percentages().empty()) {
-    return NotSupported("health_check", "cluster_min_healthy_percentages");
-  }
   auto settings = std::make_shared<Settings>();
+  for (const auto& [name, percent] : proto->cluster_min_healthy_percentages()) {
+    settings->least_usable.emplace(name, percent.value());
+  }
   settings->pass_through = proto->pass_through_mode().value();
   settings->cache_ns = proto->cache_time().seconds() * 1000000000 + proto->cache_time().nanos();
   if (settings->cache_ns > 0 && !settings->pass_through) {

@@ -140,6 +140,7 @@ Verdict JwtAuthnFilter::Check() {
     Fetch(look.lacking);
     return Verdict::kPause;
   }
+  context_->Count(kCacheHit, look.remembered);
   context_->Count(kCacheMiss, look.parsed);
   Apply(look);
   return status == JwtStatus::kOk ? Allow() : Refuse(status);
@@ -178,6 +179,14 @@ void JwtAuthnFilter::Apply(const JwtInspection& look) {
          Normalized(good.token.payload, provider.space_delimited_claims));
     Note(provider.header_in_metadata, good.token.header);
     clear_route = clear_route || provider.clear_route_cache;
+  }
+  for (const JwtInspection::Good& one : look.unverified) {
+    const JwtProvider& provider = *one.provider;
+    provider.SetHeaders(one.token, request);
+    Note(provider.payload_in_metadata,
+         Normalized(one.token.payload, provider.space_delimited_claims));
+    Note(provider.header_in_metadata, one.token.header);
+    request.Set("x-jwt-signature-verified", "false");
   }
   for (const JwtInspection::Bad& bad : look.bad) {
     Note(bad.provider->failed_status_in_metadata,
@@ -234,10 +243,13 @@ void JwtAuthnFilter::Fetch(const JwtProvider* provider) {
   request.set_pseudo_static(HeaderId::kScheme, "http");
   request.set_pseudo(HeaderId::kPath, provider->path);
   request.set_pseudo(HeaderId::kAuthority, provider->host);
+  // Some who serve keys refuse a client that does not name itself.
+  request.Add(HeaderId::kUserAgent, "Go-browser");
   HttpCall call;
   call.cluster = provider->cluster;
   call.headers = &request;
   call.timeout_ms = provider->timeout_ms;
+  call.retries = provider->retries;
   fetch_ = context_->CallHttp(call, [this](const HttpAnswer& answer) { OnFetched(answer); });
 }
 

@@ -5,12 +5,14 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_split.h"
 #include "envoy/extensions/filters/http/jwt_authn/v3/config.pb.h"
 #include "filters/data_source.h"
 #include "filters/request_parts.h"
+#include "filters/side_retries.h"
 
 namespace remora {
 namespace {
@@ -52,7 +54,7 @@ std::string ClaimText(const MetadataValue& claim) {
     const bool whole = *number >= 0 && *number < 1e15 && std::floor(*number) == *number;
     return whole ? absl::StrCat(static_cast<uint64_t>(*number)) : absl::StrFormat("%f", *number);
   }
-  return EncodeBase64Url(claim.ToJson());
+  return absl::Base64Escape(claim.ToJson());
 }
 
 }  // namespace
@@ -78,6 +80,14 @@ absl::StatusOr<std::unique_ptr<JwtProvider>> JwtProvider::Parse(const Proto& pro
   const auto& delimited = proto.normalize_payload_in_metadata().space_delimited_claims();
   out->space_delimited_claims.assign(delimited.begin(), delimited.end());
   out->clear_route_cache = proto.clear_route_cache();
+  if (proto.has_jwt_cache_config()) {
+    constexpr uint32_t kDefaultSize = 100;
+    constexpr uint32_t kDefaultLongest = 4096;
+    const uint32_t size = proto.jwt_cache_config().jwt_cache_size();
+    const uint32_t longest = proto.jwt_cache_config().jwt_max_token_size();
+    out->remembered_ = std::vector<Slot>(size == 0 ? kDefaultSize : size);
+    out->longest_remembered_ = longest == 0 ? kDefaultLongest : longest;
+  }
   out->ParsePlaces(proto);
   out->ParseClaims(proto);
   if (absl::Status keys = out->ParseKeys(proto); !keys.ok()) return keys;
@@ -134,6 +144,9 @@ void JwtProvider::ParseRemote(const Proto& proto) {
   host = std::string(rest.substr(0, slash));
   path = slash == rest.size() ? "/" : std::string(rest.substr(slash));
   timeout_ms = uri.timeout().seconds() * 1000 + uri.timeout().nanos() / 1000000;
+  if (proto.remote_jwks().has_retry_policy()) {
+    retries = SideRetriesFrom(proto.remote_jwks().retry_policy());
+  }
   constexpr int64_t kDefaultCacheSeconds = 600;
   const auto& cache = proto.remote_jwks().cache_duration();
   cache_ns_ = proto.remote_jwks().has_cache_duration()
@@ -204,6 +217,21 @@ std::shared_ptr<const Jwks> JwtProvider::Keys(int64_t now_ns) const {
   if (!is_remote()) return local_;
   const std::shared_ptr<const Fetched> fetched = fetched_.load();
   return fetched == nullptr || now_ns >= fetched->until_ns ? nullptr : fetched->keys;
+}
+
+std::shared_ptr<const JwtToken> JwtProvider::Remembered(absl::string_view text,
+                                                        const Jwks* keys) const {
+  if (remembered_.empty()) return nullptr;
+  std::shared_ptr<const Verified> found = SlotOf(text).load();
+  if (found == nullptr || found->text != text || found->keys.get() != keys) return nullptr;
+  return {found, &found->token};
+}
+
+void JwtProvider::Remember(absl::string_view text, std::shared_ptr<const Jwks> keys,
+                           const JwtToken& token) const {
+  if (remembered_.empty() || text.size() > longest_remembered_) return;
+  SlotOf(text).store(
+      std::make_shared<const Verified>(Verified{std::string(text), std::move(keys), token}));
 }
 
 void JwtProvider::StoreFetched(std::shared_ptr<const Jwks> keys, int64_t now_ns) const {

@@ -8,9 +8,11 @@
 #include <string>
 #include <vector>
 
+#include "absl/hash/hash.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "filters/api/headers.h"
+#include "filters/api/side_call.h"
 #include "filters/jwks.h"
 #include "filters/jwt_token.h"
 #include "filters/matchers.h"
@@ -53,11 +55,18 @@ class JwtProvider {
   bool is_remote() const { return !cluster.empty(); }
   void StoreFetched(std::shared_ptr<const Jwks> keys, int64_t now_ns) const;
 
+  // A token that was found good with these keys and is remembered (jwt_cache_config); what it
+  // claims must be checked all the same. Null when it is not known.
+  std::shared_ptr<const JwtToken> Remembered(absl::string_view text, const Jwks* keys) const;
+  void Remember(absl::string_view text, std::shared_ptr<const Jwks> keys,
+                const JwtToken& token) const;
+
   // Of the fetch.
   std::string cluster;
   std::string host;
   std::string path;
   int64_t timeout_ms = 0;
+  SideRetries retries;
 
   bool forward = false;
   std::string payload_in_metadata;
@@ -79,6 +88,15 @@ class JwtProvider {
     std::shared_ptr<const Jwks> keys;
     int64_t until_ns = 0;
   };
+  struct Verified {
+    std::string text;
+    std::shared_ptr<const Jwks> keys;
+    JwtToken token;
+  };
+  using Slot = std::atomic<std::shared_ptr<const Verified>>;
+  Slot& SlotOf(absl::string_view text) const {
+    return remembered_[absl::HashOf(text) % remembered_.size()];
+  }
   void ParsePlaces(const Proto& proto);
   void ParseClaims(const Proto& proto);
   absl::Status ParseKeys(const Proto& proto);
@@ -99,6 +117,9 @@ class JwtProvider {
   std::shared_ptr<const Jwks> local_;
   int64_t cache_ns_ = 0;
   mutable std::atomic<std::shared_ptr<const Fetched>> fetched_;
+  // One token a slot, by its hash; a later one takes the place of an earlier.
+  mutable std::vector<Slot> remembered_;
+  size_t longest_remembered_ = 0;
 };
 
 }  // namespace remora

@@ -53,8 +53,8 @@ absl::StatusOr<JwtRequirement> JwtRequirement::Parse(const Proto& proto,
       out.kind_ = Kind::kAllowFailed;
       break;
     case Proto::kExtractOnlyWithoutValidation:
-      return absl::UnimplementedError(
-          "jwt_authn: extract_only_without_validation is not supported");
+      out.kind_ = Kind::kExtractOnly;
+      break;
     case Proto::REQUIRES_TYPE_NOT_SET:
       break;
   }
@@ -66,6 +66,13 @@ absl::StatusOr<JwtRequirement> JwtRequirement::Parse(const Proto& proto,
 JwtStatus JwtRequirement::CheckToken(const JwtProvider& provider, const JwtProvider::Found& found,
                                      const std::vector<std::string>* audiences,
                                      JwtInspection& look) {
+  const std::shared_ptr<const Jwks> keys = provider.Keys(look.now_ns);
+  if (const auto known = provider.Remembered(found.text, keys.get())) {
+    ++look.remembered;
+    const JwtStatus status = provider.CheckClaims(*known, look.now_seconds, audiences);
+    if (status == JwtStatus::kOk) look.good.push_back({&provider, found, *known});
+    return status;
+  }
   JwtToken token;
   ++look.parsed;
   if (const JwtStatus status = token.Parse(found.text); status != JwtStatus::kOk) return status;
@@ -73,7 +80,6 @@ JwtStatus JwtRequirement::CheckToken(const JwtProvider& provider, const JwtProvi
       status != JwtStatus::kOk) {
     return status;
   }
-  const std::shared_ptr<const Jwks> keys = provider.Keys(look.now_ns);
   if (keys == nullptr) {
     if (!provider.is_remote()) return JwtStatus::kNoValidKeys;
     if (look.fetch_failed(&provider)) return JwtStatus::kFetchFailed;
@@ -81,7 +87,10 @@ JwtStatus JwtRequirement::CheckToken(const JwtProvider& provider, const JwtProvi
     return JwtStatus::kFetchFailed;
   }
   const JwtStatus status = keys->Verify(token);
-  if (status == JwtStatus::kOk) look.good.push_back({&provider, found, std::move(token)});
+  if (status == JwtStatus::kOk) {
+    provider.Remember(found.text, keys, token);
+    look.good.push_back({&provider, found, std::move(token)});
+  }
   return status;
 }
 
@@ -94,7 +103,7 @@ JwtStatus JwtRequirement::CheckProvider(JwtInspection& look) const {
     status = CheckToken(*provider_, found, own_audiences_ ? &audiences_ : nullptr, look);
     if (look.lacking != nullptr || status != JwtStatus::kOk) break;
   }
-  if (status != JwtStatus::kOk && status != JwtStatus::kMissing) {
+  if (status != JwtStatus::kOk) {
     look.bad.push_back({provider_, status});
   }
   return status;
@@ -114,6 +123,20 @@ JwtStatus JwtRequirement::CheckAnyProvider(JwtInspection& look) const {
   }
   if (kind_ == Kind::kAllowFailed || worst == JwtStatus::kMissing) return JwtStatus::kOk;
   return worst;
+}
+
+// What tokens claim is passed on as if it were true; others have checked them.
+void JwtRequirement::ExtractAll(JwtInspection& look) const {
+  for (const JwtProvider* provider : all_) {
+    look.seen.push_back(provider);
+    for (const JwtProvider::Found& found : provider->Extract(look.request)) {
+      if (CheckToken(*provider, found, nullptr, look) == JwtStatus::kOk) continue;
+      if (look.lacking != nullptr) return;
+      JwtToken token;
+      if (token.Parse(found.text) != JwtStatus::kOk) continue;
+      look.unverified.push_back({provider, found, std::move(token)});
+    }
+  }
 }
 
 JwtStatus JwtRequirement::CheckAny(JwtInspection& look) const {
@@ -151,6 +174,9 @@ JwtStatus JwtRequirement::Check(JwtInspection& look) const {
     case Kind::kAllowMissing:
     case Kind::kAllowFailed:
       return CheckAnyProvider(look);
+    case Kind::kExtractOnly:
+      ExtractAll(look);
+      break;
     case Kind::kNone:
       break;
   }

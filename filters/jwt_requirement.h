@@ -41,8 +41,10 @@ struct JwtInspection {
 
   const JwtProvider* lacking = nullptr;  // keys of this one must be fetched first
   uint32_t parsed = 0;                   // tokens that were taken apart
+  uint32_t remembered = 0;               // tokens that were known already
   std::vector<const JwtProvider*> seen;
   std::vector<Good> good;
+  std::vector<Good> unverified;  // passed on all the same
   std::vector<Bad> bad;
 };
 
@@ -58,10 +60,11 @@ class JwtRequirement {
   JwtStatus Check(JwtInspection& look) const;
 
  private:
-  enum class Kind { kNone, kProvider, kAny, kAll, kAllowMissing, kAllowFailed };
+  enum class Kind { kNone, kProvider, kAny, kAll, kAllowMissing, kAllowFailed, kExtractOnly };
   JwtStatus CheckProvider(JwtInspection& look) const;
   JwtStatus CheckAny(JwtInspection& look) const;
   JwtStatus CheckAnyProvider(JwtInspection& look) const;
+  void ExtractAll(JwtInspection& look) const;
   absl::Status ParseProvider(const std::string& name, const JwtProviders& providers);
   static JwtStatus CheckToken(const JwtProvider& provider, const JwtProvider::Found& found,
                               const std::vector<std::string>* audiences, JwtInspection& look);

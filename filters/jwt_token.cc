@@ -4,7 +4,6 @@
 #include <cmath>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_split.h"
 #include "google/protobuf/struct.pb.h"
@@ -55,9 +54,6 @@ absl::string_view JwtStatusText(JwtStatus status) {
 }
 
 bool DecodeBase64Url(absl::string_view text, std::string* out) {
-  for (const char c : text) {
-    if (!absl::ascii_isalnum(static_cast<unsigned char>(c)) && c != '-' && c != '_') return false;
-  }
   return absl::WebSafeBase64Unescape(text, out);
 }
 

@@ -77,7 +77,8 @@ struct JwtToken {
   JwtStatus ParsePayload();
 };
 
-// Strict base64url without padding (RFC 7515 section 2); false for anything else.
+// Base64url, padded or not, white space in it passed over, as Envoy reads tokens; false for
+// anything else.
 bool DecodeBase64Url(absl::string_view text, std::string* out);
 std::string EncodeBase64Url(absl::string_view bytes);
 // A JSON object; false for anything else.

@@ -6,6 +6,10 @@
 
 #include "absl/strings/str_cat.h"
 #include "envoy/config/rbac/v3/rbac.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/extensions/rbac/principals/mtls_authenticated/v3/mtls_authenticated.pb.h"
+#include "envoy/extensions/transport_sockets/tls/v3/common.pb.h"
+#include "filters/api/filter_state.h"
 #include "filters/api/headers.h"
 #include "filters/metadata.h"
 #include "filters/typed_config.h"
@@ -34,6 +38,9 @@ absl::Status Take(Result result, std::optional<T>* out) {
   *out = *std::move(result);
   return absl::OkStatus();
 }
+
+constexpr absl::string_view kValidatedType =
+    "envoy.extensions.rbac.principals.mtls_authenticated.v3.Config";
 
 template <typename Proto>
 absl::Status TakeRange(const Proto& proto, std::optional<CidrRange>* out) {
@@ -102,12 +109,81 @@ absl::StatusOr<RbacRule> RbacRule::Parse(const pb::Permission& proto) {
       out.kind_ = Kind::kServerName;
       status = Take(StringMatcher::Parse(proto.requested_server_name()), &out.string_);
       break;
+    case pb::Permission::kSourcedMetadata:
+      status = out.ParseSourcedMetadata(proto.sourced_metadata());
+      break;
+    case pb::Permission::kUriTemplate:
+      status = out.ParseUriTemplate(proto);
+      break;
     default:
-      status =
-          NotSupported(kName, "this kind of permission (matcher, uri_template, sourced_metadata)");
+      status = NotSupported(kName, "this kind of permission (matcher)");
   }
   if (!status.ok()) return status;
   return out;
+}
+
+template <typename Proto>
+absl::Status RbacRule::ParseSourcedMetadata(const Proto& proto) {
+  kind_ = Kind::kMetadata;
+  of_route_ = proto.metadata_source() == pb::ROUTE;
+  return Take(MetadataMatcher::Parse(proto.metadata_matcher()), &metadata_);
+}
+
+absl::Status RbacRule::ParseUriTemplate(const pb::Permission& proto) {
+  kind_ = Kind::kUriTemplate;
+  envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig config;
+  if (!proto.uri_template().typed_config().UnpackTo(&config)) {
+    return NotSupported(
+        kName, absl::StrCat("uri_template ", proto.uri_template().typed_config().type_url()));
+  }
+  return Take(UriTemplate::Compile(config.path_template()), &template_);
+}
+
+absl::Status RbacRule::ParseFilterState(const pb::Principal& proto) {
+  kind_ = Kind::kFilterState;
+  key_ = proto.filter_state().key();
+  if (proto.filter_state().has_string_match()) {
+    return Take(StringMatcher::Parse(proto.filter_state().string_match()), &string_);
+  }
+  for (const auto& range : proto.filter_state().address_match().ranges()) {
+    std::optional<CidrRange> parsed;
+    absl::Status status = TakeRange(range, &parsed);
+    if (!status.ok()) return status;
+    ranges_.push_back(*parsed);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status RbacRule::ParseOther(const pb::Principal& proto) {
+  switch (proto.identifier_case()) {
+    case pb::Principal::kSourcedMetadata:
+      return ParseSourcedMetadata(proto.sourced_metadata());
+    case pb::Principal::kFilterState:
+      return ParseFilterState(proto);
+    case pb::Principal::kCustom:
+      return ParseCustom(proto);
+    default:
+      return NotSupported(kName, "this kind of principal");
+  }
+}
+
+absl::Status RbacRule::ParseCustom(const pb::Principal& proto) {
+  const google::protobuf::Any& any = proto.custom().typed_config();
+  envoy::extensions::rbac::principals::mtls_authenticated::v3::Config config;
+  if (!any.UnpackTo(&config)) {
+    return absl::UnimplementedError(absl::StrCat("Didn't find a registered implementation for '",
+                                                 proto.custom().name(), "' with type URL: '",
+                                                 any.type_url(), "'"));
+  }
+  kind_ = Kind::kValidated;
+  if (!config.has_san_matcher() && !config.any_validated_client_certificate()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(kValidatedType,
+                     ": one of `any_validated_client_certificate` and `san_matcher` must be set"));
+  }
+  if (!config.has_san_matcher()) return absl::OkStatus();
+  san_type_ = config.san_matcher().san_type();
+  return Take(StringMatcher::Parse(config.san_matcher().matcher()), &string_);
 }
 
 absl::StatusOr<RbacRule> RbacRule::Parse(const pb::Principal& proto) {
@@ -158,7 +234,7 @@ absl::StatusOr<RbacRule> RbacRule::Parse(const pb::Principal& proto) {
       status = Take(MetadataMatcher::Parse(proto.metadata()), &out.metadata_);
       break;
     default:
-      status = NotSupported(kName, "this kind of principal");
+      status = out.ParseOther(proto);
   }
   if (!status.ok()) return status;
   return out;
@@ -172,12 +248,49 @@ bool RbacRule::MatchAuthenticated(const StreamInfo& info) const {
          string_->Match(tls->peer_subject);
 }
 
+bool RbacRule::MatchValidated(const StreamInfo& info) const {
+  using San = envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher;
+  const TlsFacts* tls = info.downstream == nullptr ? nullptr : info.downstream->tls;
+  if (tls == nullptr || !tls->peer_certificate_validated) return false;
+  if (!string_) return true;
+  switch (san_type_) {
+    case San::EMAIL:
+      return AnyMatches(*string_, tls->peer_email_sans);
+    case San::DNS:
+      return AnyMatches(*string_, tls->peer_dns_sans);
+    case San::URI:
+      return AnyMatches(*string_, tls->peer_uri_sans);
+    case San::IP_ADDRESS:
+      return AnyMatches(*string_, tls->peer_ip_sans);
+    default:
+      return false;
+  }
+}
+
+bool RbacRule::MatchMetadata(const StreamInfo& info) const {
+  static const Metadata kNoMetadata;
+  const Metadata* metadata = of_route_ ? info.route_metadata : info.dynamic_metadata;
+  return metadata_->Match(metadata == nullptr ? kNoMetadata : *metadata);
+}
+
+bool RbacRule::MatchFilterState(const StreamInfo& info) const {
+  const FilterState* state = info.filter_state;
+  if (state == nullptr && info.downstream != nullptr) state = info.downstream->filter_state;
+  const std::string* text = state == nullptr ? nullptr : state->Find(key_);
+  if (text == nullptr) return false;
+  if (string_) return string_->Match(*text);
+  std::optional<Address> address = Address::FromIpPort(*text);
+  if (!address) address = Address::FromIp(*text, 0);
+  if (!address) return false;
+  return std::any_of(ranges_.begin(), ranges_.end(),
+                     [&](const CidrRange& range) { return range.Contains(*address); });
+}
+
 bool RbacRule::MatchAddress(const Address& address) const {
   return address.is_ip() && range_->Contains(address);
 }
 
 bool RbacRule::Match(const RbacInput& input) const {
-  static const Metadata kNoMetadata;
   const ConnectionInfo* downstream = input.info.downstream;
   const auto matches = [&](const RbacRule& rule) { return rule.Match(input); };
   switch (kind_) {
@@ -200,12 +313,17 @@ bool RbacRule::Match(const RbacInput& input) const {
       return downstream != nullptr && downstream->local.is_ip() &&
              downstream->local.port() >= port_start_ && downstream->local.port() < port_end_;
     case Kind::kMetadata:
-      return metadata_->Match(
-          input.info.dynamic_metadata == nullptr ? kNoMetadata : *input.info.dynamic_metadata);
+      return MatchMetadata(input.info);
+    case Kind::kFilterState:
+      return MatchFilterState(input.info);
+    case Kind::kUriTemplate:
+      return input.headers != nullptr && template_->Match(PathOf(*input.headers));
     case Kind::kServerName:
       return downstream != nullptr && string_->Match(downstream->requested_server_name);
     case Kind::kAuthenticated:
       return MatchAuthenticated(input.info);
+    case Kind::kValidated:
+      return MatchValidated(input.info);
     case Kind::kConnectionIp:
       return downstream != nullptr && MatchAddress(downstream->remote);
     case Kind::kDirectIp:
@@ -254,6 +372,12 @@ RbacEngine::Action FromProto(pb::RBAC::Action action) {
 absl::StatusOr<RbacEngine> RbacEngine::Parse(const pb::RBAC& proto) {
   RbacEngine out;
   out.action_ = FromProto(proto.action());
+  for (const auto& config : proto.audit_logging_options().logger_configs()) {
+    if (config.is_optional()) continue;  // none is known, and this one may be left out
+    return absl::UnimplementedError(
+        absl::StrCat("Didn't find a registered implementation for '", config.audit_logger().name(),
+                     "' with type URL: '", config.audit_logger().typed_config().type_url(), "'"));
+  }
   const std::map<std::string, pb::Policy> sorted(proto.policies().begin(), proto.policies().end());
   for (const auto& [name, policy] : sorted) {
     absl::StatusOr<Policy> parsed = ParsePolicy(name, policy);

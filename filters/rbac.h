@@ -13,6 +13,7 @@
 #include "filters/api/stream_info.h"
 #include "filters/match_tree.h"
 #include "filters/matchers.h"
+#include "filters/uri_template.h"
 
 namespace envoy::config::rbac::v3 {
 class Permission;
@@ -47,15 +48,28 @@ class RbacRule {
     kDestinationIp,
     kDestinationPort,
     kMetadata,
+    kFilterState,
+    kUriTemplate,
     kServerName,
     kAuthenticated,
+    kValidated,     // by a TLS certificate that was verified
     kConnectionIp,  // the peer, as listener filters say
     kDirectIp,      // the peer of the socket
     kRemoteIp,      // the client, as the connection manager concluded
   };
   template <typename List>
   static absl::StatusOr<RbacRule> ParseList(Kind kind, const List& list);
+  // One of the kinds that permissions and principals share.
+  template <typename Proto>
+  absl::Status ParseSourcedMetadata(const Proto& proto);
+  absl::Status ParseFilterState(const envoy::config::rbac::v3::Principal& proto);
+  absl::Status ParseUriTemplate(const envoy::config::rbac::v3::Permission& proto);
+  absl::Status ParseOther(const envoy::config::rbac::v3::Principal& proto);
+  absl::Status ParseCustom(const envoy::config::rbac::v3::Principal& proto);
   bool MatchAuthenticated(const StreamInfo& info) const;
+  bool MatchValidated(const StreamInfo& info) const;
+  bool MatchMetadata(const StreamInfo& info) const;
+  bool MatchFilterState(const StreamInfo& info) const;
   bool MatchAddress(const Address& address) const;
 
   Kind kind_ = Kind::kAny;
@@ -63,7 +77,12 @@ class RbacRule {
   std::optional<HeaderMatcher> header_;
   std::optional<StringMatcher> string_;
   std::optional<CidrRange> range_;
+  std::vector<CidrRange> ranges_;  // of an address in the filter state
   std::optional<MetadataMatcher> metadata_;
+  bool of_route_ = false;  // the route's metadata, not what filters noted
+  std::string key_;        // of the filter state
+  std::optional<UriTemplate> template_;
+  int san_type_ = 0;  // SubjectAltNameMatcher.SanType
   uint32_t port_start_ = 0;
   uint32_t port_end_ = 0;  // exclusive
 };

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
 #include "filters/makers.h"
+#include "filters/metadata.h"
 #include "filters/rbac.h"
 #include "filters/typed_config.h"
 #include "xds/type/matcher/v3/matcher.pb.h"
@@ -17,13 +18,24 @@ namespace {
 
 namespace pb = envoy::extensions::filters::http::rbac::v3;
 
-enum Stat : uint32_t { kAllowed, kDenied, kShadowAllowed, kShadowDenied, kLogged, kNotLogged };
+constexpr absl::string_view kMetadata = "envoy.filters.http.rbac";
+
+enum Stat : uint32_t { kAllowed, kDenied, kShadowAllowed, kShadowDenied, kCommonStats };
+
+// The names under which a judgement is noted.
+struct Keys {
+  std::string result;
+  std::string policy;
+};
 
 struct Settings {
   std::optional<RbacEngine> rules;
   std::optional<RbacEngine> shadow;
-  // Numbers of single policies follow the common ones.
+  Keys rules_keys;
+  Keys shadow_keys;
+  // Numbers of single policies follow the common ones: of the rules, then of the shadow rules.
   bool per_rule = false;
+  size_t first_shadow_stat = 0;
   std::vector<std::string> stat_names;
   std::vector<FilterStat> stats;
 };
@@ -39,24 +51,41 @@ class RbacFilter final : public HttpFilter {
     if (settings_->shadow) {
       const RbacEngine::Verdict verdict = settings_->shadow->Judge(input);
       context_->Count(verdict.allowed ? kShadowAllowed : kShadowDenied);
+      if (!routed) CountPolicy(settings_->first_shadow_stat, verdict);
+      Note(*settings_->shadow, settings_->shadow_keys, verdict);
     }
     if (!settings_->rules) return Verdict::kContinue;
     const RbacEngine::Verdict verdict = settings_->rules->Judge(input);
-    if (settings_->rules->action() == RbacEngine::Action::kLog) {
-      context_->Count(verdict.policy != nullptr ? kLogged : kNotLogged);
-      return Verdict::kContinue;
-    }
-    if (settings_->per_rule && !routed && verdict.policy != nullptr) {
-      context_->Count(static_cast<uint32_t>(kNotLogged + 1 + 2 * verdict.policy_index +
-                                            (verdict.allowed ? 0 : 1)));
-    }
     context_->Count(verdict.allowed ? kAllowed : kDenied);
+    if (!routed) CountPolicy(kCommonStats, verdict);
+    Note(*settings_->rules, settings_->rules_keys, verdict);
     if (verdict.allowed) return Verdict::kContinue;
     Deny(verdict);
     return Verdict::kReplied;
   }
 
  private:
+  void CountPolicy(size_t first, const RbacEngine::Verdict& verdict) {
+    if (!settings_->per_rule || verdict.policy == nullptr) return;
+    const size_t stat = first + 2 * verdict.policy_index + (verdict.allowed ? 0 : 1);
+    context_->Count(static_cast<uint32_t>(stat));
+  }
+
+  // What was found, for logs and for filters behind.
+  void Note(const RbacEngine& engine, const Keys& keys, const RbacEngine::Verdict& verdict) {
+    if (engine.action() == RbacEngine::Action::kLog) {
+      Set("envoy.common", "access_log_hint", verdict.policy != nullptr);
+    }
+    Set(kMetadata, keys.result, verdict.allowed ? "allowed" : "denied");
+    if (verdict.policy != nullptr) Set(kMetadata, keys.policy, *verdict.policy);
+  }
+
+  void Set(absl::string_view space, const std::string& key, MetadataValue value) {
+    MetadataValue& fields = context_->dynamic_metadata().namespaces[std::string(space)];
+    if (fields.mutable_fields() == nullptr) fields = MetadataValue(MetadataValue::Fields());
+    (*fields.mutable_fields())[key] = std::move(value);
+  }
+
   void Deny(const RbacEngine::Verdict& verdict) {
     LocalReply reply;
     reply.status = 403;
@@ -93,18 +122,31 @@ void NameStats(const pb::RBAC& proto, Settings* out) {
   };
   const std::string rules = with_dot(proto.rules_stat_prefix());
   const std::string shadow = with_dot(proto.shadow_rules_stat_prefix());
-  out->stat_names = {absl::StrCat(rules, "allowed"),         absl::StrCat(rules, "denied"),
-                     absl::StrCat(shadow, "shadow_allowed"), absl::StrCat(shadow, "shadow_denied"),
-                     absl::StrCat(rules, "logged"),          absl::StrCat(rules, "not_logged")};
+  out->rules_keys = {absl::StrCat(proto.rules_stat_prefix(), "enforced_engine_result"),
+                     absl::StrCat(proto.rules_stat_prefix(), "enforced_effective_policy_id")};
+  out->shadow_keys = {absl::StrCat(proto.shadow_rules_stat_prefix(), "shadow_engine_result"),
+                      absl::StrCat(proto.shadow_rules_stat_prefix(), "shadow_effective_policy_id")};
+  out->stat_names = {absl::StrCat(rules, "allowed"), absl::StrCat(rules, "denied"),
+                     absl::StrCat(shadow, "shadow_allowed"), absl::StrCat(shadow, "shadow_denied")};
   out->per_rule = proto.track_per_rule_stats();
-  if (out->per_rule && out->rules) {
-    for (size_t i = 0; i < out->rules->policy_count(); ++i) {
-      const std::string& name = out->rules->policy_name(i);
-      out->stat_names.push_back(absl::StrCat(rules, "policy.", name, ".allowed"));
-      out->stat_names.push_back(absl::StrCat(rules, "policy.", name, ".denied"));
+  const auto name_policies = [out](const std::optional<RbacEngine>& engine,
+                                   const std::string& prefix, absl::string_view kind) {
+    if (!out->per_rule || !engine) return;
+    for (size_t i = 0; i < engine->policy_count(); ++i) {
+      for (const absl::string_view what : {"allowed", "denied"}) {
+        out->stat_names.push_back(
+            absl::StrCat(prefix, "policy.", engine->policy_name(i), ".", kind, what));
+      }
     }
+  };
+  name_policies(out->rules, rules, "");
+  out->first_shadow_stat = out->stat_names.size();
+  name_policies(out->shadow, shadow, "shadow_");
+  for (size_t i = 0; i < out->stat_names.size(); ++i) {
+    FilterStat stat{out->stat_names[i]};
+    stat.rare = i >= kCommonStats;
+    out->stats.push_back(stat);
   }
-  for (const std::string& name : out->stat_names) out->stats.push_back({name});
 }
 
 absl::StatusOr<std::shared_ptr<const Settings>> ParseSettings(const pb::RBAC& proto) {

@@ -4,6 +4,7 @@
 
 #include "absl/strings/match.h"
 #include "envoy/config/route/v3/route_components.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
 #include "filters/request_parts.h"
 
 namespace remora {
@@ -35,6 +36,17 @@ absl::StatusOr<RequestMatch> RequestMatch::Parse(
       out.kind_ = Kind::kSeparatedPrefix;
       out.path_ = proto.path_separated_prefix();
       break;
+    case Proto::kPathMatchPolicy: {
+      out.kind_ = Kind::kTemplate;
+      envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig config;
+      if (!proto.path_match_policy().typed_config().UnpackTo(&config)) {
+        return absl::UnimplementedError("this path_match_policy is not supported");
+      }
+      absl::StatusOr<UriTemplate> compiled = UriTemplate::Compile(config.path_template());
+      if (!compiled.ok()) return compiled.status();
+      out.template_ = *std::move(compiled);
+      break;
+    }
     default:
       return absl::UnimplementedError("this path specifier is not supported in a filter's rule");
   }
@@ -68,6 +80,8 @@ bool RequestMatch::MatchPath(const Headers& request) const {
       return case_sensitive_ ? path == path_ : absl::EqualsIgnoreCase(path, path_);
     case Kind::kRegex:
       return regex_->Match(path);
+    case Kind::kTemplate:
+      return template_->Match(path);
     case Kind::kConnect:
       return request.method() == "CONNECT";
     case Kind::kSeparatedPrefix: {

@@ -8,6 +8,7 @@
 #include "absl/status/statusor.h"
 #include "filters/api/headers.h"
 #include "filters/matchers.h"
+#include "filters/uri_template.h"
 
 namespace envoy::config::route::v3 {
 class RouteMatch;
@@ -24,7 +25,7 @@ class RequestMatch {
   bool Match(const Headers& request) const;
 
  private:
-  enum class Kind { kPrefix, kPath, kRegex, kConnect, kSeparatedPrefix };
+  enum class Kind { kPrefix, kPath, kRegex, kConnect, kSeparatedPrefix, kTemplate };
   struct Parameter {
     std::string name;
     std::optional<StringMatcher> value;  // none: presence is asked for
@@ -36,6 +37,7 @@ class RequestMatch {
   std::string path_;
   bool case_sensitive_ = true;
   std::optional<Regex> regex_;
+  std::optional<UriTemplate> template_;
   std::vector<HeaderMatcher> headers_;
   std::vector<Parameter> parameters_;
 };

@@ -28,6 +28,7 @@ class Cluster;
 
 namespace remora::xds {
 
+struct ClusterRouting;
 struct UpstreamTls;
 
 // How the connection to a host is dressed.
@@ -153,6 +154,7 @@ struct Cluster {
   std::optional<uint32_t> per_host_max_connections;
 
   UpstreamHttpOptions http;
+  std::shared_ptr<ClusterRouting> routing;  // null: routes say everything; const once parsed
   UpstreamTransport transport;
   std::vector<TransportMatch> transport_matches;  // the first that matches; else `transport`
 

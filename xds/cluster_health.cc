@@ -1,5 +1,8 @@
 #include <algorithm>
+#include <chrono>
 
+#include "absl/strings/str_cat.h"
+#include "filters/runtime.h"
 #include "xds/cluster_parse.h"
 #include "xds/durations.h"
 
@@ -14,6 +17,48 @@ void Take(bool set, const google::protobuf::UInt32Value& value, uint32_t* to) {
 }
 
 #define REMORA_TAKE(field, to) Take(proto.has_##field(), proto.field(), &(to))
+
+// Runtime keys are named like the fields.
+void TakeRuntime(const Runtime* runtime, absl::string_view field, uint32_t* to) {
+  if (runtime == nullptr) return;
+  *to = static_cast<uint32_t>(runtime->Integer(absl::StrCat("outlier_detection.", field), *to));
+}
+
+void TakeRuntime(const Runtime* runtime, absl::string_view field, lb::Duration* to) {
+  if (runtime == nullptr) return;
+  using std::chrono::milliseconds;
+  const auto ms = static_cast<uint64_t>(std::chrono::duration_cast<milliseconds>(*to).count());
+  *to = milliseconds(runtime->Integer(absl::StrCat("outlier_detection.", field), ms));
+}
+
+// What runtime says goes before the configuration.
+void ApplyRuntime(const Runtime* runtime, health::OutlierConfig* out) {
+#define REMORA_RUNTIME(field, to) TakeRuntime(runtime, #field, &(to))
+  REMORA_RUNTIME(consecutive_5xx, out->thresholds.consecutive_5xx);
+  REMORA_RUNTIME(consecutive_gateway_failure, out->thresholds.consecutive_gateway_failure);
+  REMORA_RUNTIME(consecutive_local_origin_failure,
+                 out->thresholds.consecutive_local_origin_failure);
+  REMORA_RUNTIME(interval_ms, out->interval);
+  REMORA_RUNTIME(base_ejection_time_ms, out->ejection.base_time);
+  REMORA_RUNTIME(max_ejection_time_ms, out->ejection.max_time);
+  REMORA_RUNTIME(max_ejection_percent, out->ejection.max_percent);
+  REMORA_RUNTIME(enforcing_consecutive_5xx, out->enforcing_consecutive_5xx);
+  REMORA_RUNTIME(enforcing_consecutive_gateway_failure, out->enforcing_consecutive_gateway_failure);
+  REMORA_RUNTIME(enforcing_consecutive_local_origin_failure,
+                 out->enforcing_consecutive_local_origin_failure);
+  REMORA_RUNTIME(enforcing_success_rate, out->enforcing_success_rate);
+  REMORA_RUNTIME(enforcing_local_origin_success_rate, out->enforcing_local_origin_success_rate);
+  REMORA_RUNTIME(enforcing_failure_percentage, out->enforcing_failure_percentage);
+  REMORA_RUNTIME(enforcing_failure_percentage_local_origin,
+                 out->enforcing_failure_percentage_local_origin);
+  REMORA_RUNTIME(success_rate_minimum_hosts, out->success_rate_minimum_hosts);
+  REMORA_RUNTIME(success_rate_request_volume, out->success_rate_request_volume);
+  REMORA_RUNTIME(success_rate_stdev_factor, out->success_rate_stdev_factor);
+  REMORA_RUNTIME(failure_percentage_threshold, out->failure_percentage_threshold);
+  REMORA_RUNTIME(failure_percentage_minimum_hosts, out->failure_percentage_minimum_hosts);
+  REMORA_RUNTIME(failure_percentage_request_volume, out->failure_percentage_request_volume);
+#undef REMORA_RUNTIME
+}
 
 health::OutlierConfig ParseOutlier(const OutlierProto& proto, ParseContext& context) {
   health::OutlierConfig out;
@@ -58,6 +103,7 @@ health::OutlierConfig ParseOutlier(const OutlierProto& proto, ParseContext& cont
         proto.successful_active_health_check_uneject_host().value();
   }
   if (proto.monitors_size() != 0) context.NotHonoured("monitors");
+  ApplyRuntime(context.runtime(), &out);
   return out;
 }
 

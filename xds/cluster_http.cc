@@ -2,6 +2,8 @@
 #include "absl/strings/str_cat.h"
 #include "envoy/extensions/upstreams/http/v3/http_protocol_options.pb.h"
 #include "xds/cluster_parse.h"
+#include "xds/cluster_routing.h"
+#include "xds/route_parse.h"
 
 namespace remora::xds {
 namespace {
@@ -74,9 +76,20 @@ void ParseTyped(const OptionsProto& proto, UpstreamHttpOptions* out, ParseContex
   if (proto.http_filters_size() != 0) context.NotHonoured("http_filters");
   if (proto.has_header_validation_config()) context.NotHonoured("header_validation_config");
   if (proto.has_outlier_detection()) context.NotHonoured("outlier_detection");
-  if (proto.request_mirror_policies_size() != 0) context.NotHonoured("request_mirror_policies");
-  if (proto.hash_policy_size() != 0) context.NotHonoured("hash_policy");
-  if (proto.has_retry_policy()) context.NotHonoured("retry_policy");
+}
+
+void ParseRouting(const OptionsProto& proto, Cluster* out, ParseContext& context) {
+  if (proto.request_mirror_policies_size() != 0) {
+    RoutingOf(out)->mirrors = ParseMirrors(proto.request_mirror_policies(), context);
+  }
+  if (proto.hash_policy_size() != 0 &&
+      (out->routing == nullptr || out->routing->hash_policies.empty())) {
+    RoutingOf(out)->hash_policies = ParseHashPolicies(proto.hash_policy(), context);
+  }
+  if (proto.has_retry_policy()) {
+    ParseContext::Scope scope(context, "retry_policy");
+    RoutingOf(out)->retry = RetryPolicy::Parse(proto.retry_policy(), context);
+  }
 }
 
 // The cluster's own fields, older than the typed options and ignored beside
@@ -101,6 +114,11 @@ void ParseLegacy(const ClusterProto& proto, UpstreamHttpOptions* out, ParseConte
 
 }  // namespace
 
+ClusterRouting* RoutingOf(Cluster* cluster) {
+  if (cluster->routing == nullptr) cluster->routing = std::make_shared<ClusterRouting>();
+  return cluster->routing.get();
+}
+
 void ParseHttp(const ClusterProto& proto, Cluster* out, ParseContext& context) {
   bool typed = false;
   for (const auto& [name, any] : proto.typed_extension_protocol_options()) {
@@ -116,6 +134,7 @@ void ParseHttp(const ClusterProto& proto, Cluster* out, ParseContext& context) {
     }
     DecodeInto(config, &options, context);
     ParseTyped(options, &out->http, context);
+    ParseRouting(options, out, context);
     typed = true;
   }
   if (!typed) ParseLegacy(proto, &out->http, context);

@@ -20,6 +20,8 @@ void ParseDiscovery(const ClusterProto& proto, Cluster* out, ParseContext& conte
 // Whether the endpoints fit the type, once both are known.
 void CheckDiscovery(const Cluster& cluster, ParseContext& context);
 // lb_policy or load_balancing_policy, panic, localities: cluster_policy.cc.
+// What stands in the cluster in place of the route's; made when it is first asked for.
+ClusterRouting* RoutingOf(Cluster* cluster);
 void ParsePolicy(const ClusterProto& proto, Cluster* out, ParseContext& context);
 // Parts of it: cluster_subset.cc. The first is null without selectors.
 std::shared_ptr<const lb::SubsetConfig> ParseSubsets(const ClusterProto::LbSubsetConfig& proto,

@@ -15,7 +15,9 @@
 #include "filters/runtime.h"
 #include "lb/host_set.h"
 #include "xds/cluster_parse.h"
+#include "xds/cluster_routing.h"
 #include "xds/durations.h"
+#include "xds/route_parse.h"
 
 namespace remora::xds {
 namespace {
@@ -63,12 +65,14 @@ void RingSizes(const Proto& proto, lb::RingHashConfig* out, ParseContext& contex
 }
 
 template <typename Proto>
-lb::HashingConfig Hashing(const Proto& proto, ParseContext& context) {
+lb::HashingConfig Hashing(const Proto& proto, Cluster* cluster, ParseContext& context) {
   lb::HashingConfig out;
   out.use_hostname_for_hashing = proto.use_hostname_for_hashing();
   out.hash_balance_factor = proto.hash_balance_factor().value();
   if constexpr (requires { proto.hash_policy(); }) {
-    if (proto.hash_policy_size() != 0) context.NotHonoured("hash_policy");
+    if (proto.hash_policy_size() != 0) {
+      RoutingOf(cluster)->hash_policies = ParseHashPolicies(proto.hash_policy(), context);
+    }
   }
   return out;
 }
@@ -222,8 +226,8 @@ bool ParseTyped(const Extension& config, Cluster* out, ParseContext& context) {
       ring.hash_function = lb::HashFunction::kMurmurHash2;
     }
     ring.hashing = proto.has_consistent_hashing_lb_config()
-                       ? Hashing(proto.consistent_hashing_lb_config(), context)
-                       : Hashing(proto, context);
+                       ? Hashing(proto.consistent_hashing_lb_config(), out, context)
+                       : Hashing(proto, out, context);
     out->policy.algorithm = ring;
     if (proto.has_locality_weighted_lb_config()) {
       out->policy.locality_mode = lb::LocalityMode::kWeighted;
@@ -233,7 +237,7 @@ bool ParseTyped(const Extension& config, Cluster* out, ParseContext& context) {
     DecodeInto(config, &proto, context);
     lb::MaglevConfig maglev;
     if (proto.has_table_size()) maglev.table_size = proto.table_size().value();
-    maglev.hashing = Hashing(proto.consistent_hashing_lb_config(), context);
+    maglev.hashing = Hashing(proto.consistent_hashing_lb_config(), out, context);
     out->policy.algorithm = maglev;
     if (proto.has_locality_weighted_lb_config()) {
       out->policy.locality_mode = lb::LocalityMode::kWeighted;
@@ -271,7 +275,7 @@ void ParsePolicyList(const ClusterProto& proto, Cluster* out, ParseContext& cont
 
 void ParseLegacy(const ClusterProto& proto, Cluster* out, ParseContext& context) {
   const lb::HashingConfig hashing =
-      Hashing(proto.common_lb_config().consistent_hashing_lb_config(), context);
+      Hashing(proto.common_lb_config().consistent_hashing_lb_config(), out, context);
   switch (proto.lb_policy()) {
     case ClusterProto::ROUND_ROBIN:
       out->policy.algorithm = RoundRobin(proto.round_robin_lb_config());

@@ -107,6 +107,19 @@ LocalityEndpoints ParseLocality(const proto::LocalityLbEndpoints& from, ParseCon
     ParseEndpoints("load_balancer_endpoints.lb_endpoints",
                    from.load_balancer_endpoints().lb_endpoints(), &out, context);
   }
+  // What a locality says of transports holds for its endpoints that say nothing themselves.
+  constexpr absl::string_view kTransports = "envoy.transport_socket_match";
+  if (out.metadata != nullptr && out.metadata->namespaces.contains(kTransports)) {
+    for (Endpoint& endpoint : out.endpoints) {
+      if (endpoint.metadata != nullptr && endpoint.metadata->namespaces.contains(kTransports)) {
+        continue;
+      }
+      auto merged = endpoint.metadata == nullptr ? std::make_shared<Metadata>()
+                                                 : std::make_shared<Metadata>(*endpoint.metadata);
+      merged->namespaces.emplace(kTransports, out.metadata->namespaces.find(kTransports)->second);
+      endpoint.metadata = std::move(merged);
+    }
+  }
   if (from.has_leds_cluster_locality_config()) {
     context.ErrorAt("leds_cluster_locality_config", "is not supported");
   }

@@ -112,7 +112,9 @@ HttpProbe ParseHttp(const Proto::HttpHealthCheck& proto, ParseContext& context) 
 
 TcpProbe ParseTcp(const Proto::TcpHealthCheck& proto, ParseContext& context) {
   TcpProbe out;
-  if (proto.has_send()) {
+  // Envoy sends text only; a payload in `binary` is nothing to send.
+  if (proto.send().has_binary()) context.NotHonoured("send.binary");
+  if (!proto.send().text().empty()) {
     ParseContext::Scope scope(context, "send");
     out.send = ParsePayload(proto.send(), context);
   }

@@ -51,6 +51,8 @@ struct MirrorPolicy {
   std::optional<RuntimeFraction> fraction;  // absent: always
   bool append_shadow_suffix = true;
   std::string host_rewrite;
+  std::vector<HeaderAddition> add_headers;  // to the copy; removals come first
+  std::vector<std::string> remove_headers;  // lower-case
 };
 
 struct HashPolicy {

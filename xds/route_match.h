@@ -10,8 +10,8 @@
 #include "absl/strings/string_view.h"
 #include "filters/matchers.h"
 #include "filters/runtime.h"
+#include "filters/uri_template.h"
 #include "xds/parse_context.h"
-#include "xds/uri_template.h"
 
 namespace envoy::config::route::v3 {
 class QueryParameterMatcher;

@@ -111,6 +111,23 @@ std::optional<RegexSubstitution> ParseSubstitution(
   return std::nullopt;
 }
 
+namespace {
+
+void ParseMirrorMutations(const RouteActionProto::RequestMirrorPolicy& proto, MirrorPolicy* out,
+                          ParseContext& context) {
+  google::protobuf::RepeatedPtrField<envoy::config::core::v3::HeaderValueOption> additions;
+  for (const auto& mutation : proto.request_headers_mutations()) {
+    if (!mutation.remove().empty()) {
+      out->remove_headers.push_back(absl::AsciiStrToLower(mutation.remove()));
+    } else if (mutation.has_append()) {
+      *additions.Add() = mutation.append();
+    }
+  }
+  out->add_headers = ParseHeaderAdditions("request_headers_mutations", additions, context);
+}
+
+}  // namespace
+
 std::vector<MirrorPolicy> ParseMirrors(
     const google::protobuf::RepeatedPtrField<RouteActionProto::RequestMirrorPolicy>& list,
     ParseContext& context) {
@@ -132,9 +149,7 @@ std::vector<MirrorPolicy> ParseMirrors(
     }
     mirror.append_shadow_suffix = !proto.disable_shadow_host_suffix_append();
     mirror.host_rewrite = proto.host_rewrite_literal();
-    if (proto.request_headers_mutations_size() != 0) {
-      context.NotHonoured("request_headers_mutations");
-    }
+    ParseMirrorMutations(proto, &mirror, context);
     if (proto.has_trace_sampled()) context.NotHonoured("trace_sampled");
     out.push_back(std::move(mirror));
   }

@@ -2,6 +2,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "envoy/config/core/v3/address.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/common.pb.h"
 #include "envoy/extensions/transport_sockets/tls/v3/tls.pb.h"
@@ -112,16 +114,24 @@ CommonTls ParseCommon(const tls::CommonTlsContext& proto, ParseContext& context)
   ParseParameters(proto.tls_params(), &out, context);
   ParseCertificates(proto, &out, context);
   ParseValidation(proto, &out, context);
-  for (const std::string& protocol : proto.alpn_protocols()) {
-    if (protocol.empty() && proto.alpn_protocols_size() == 1) break;  // as none
+  // One text may hold several, with commas.
+  const std::string protocols = absl::StrJoin(proto.alpn_protocols(), ",");
+  for (const absl::string_view protocol : absl::StrSplit(protocols, ',')) {
+    if (protocols.empty()) break;
     if (protocol.empty() || protocol.size() > 255) {
       context.ErrorAt("alpn_protocols", "Invalid ALPN protocol string");
     }
-    out.alpn.push_back(protocol);
+    out.alpn.emplace_back(protocol);
   }
   if (proto.has_key_log()) {
     ParseContext::Scope inner(context, "key_log");
     out.key_log.path = proto.key_log().path();
+    // A log of some peers only must not become one of all.
+    if (proto.key_log().local_address_range_size() + proto.key_log().remote_address_range_size() !=
+        0) {
+      context.NotHonoured("local_address_range and remote_address_range: no keys are written");
+      out.key_log.path.clear();
+    }
     out.key_log.local_ranges =
         ParseCidrRanges("local_address_range", proto.key_log().local_address_range(), context);
     out.key_log.remote_ranges =

@@ -22,12 +22,20 @@ class SideCall {
   virtual ~SideCall() = default;
 };
 
+// How often a call is repeated that failed or was answered 5xx, after growing delays with jitter.
+struct SideRetries {
+  uint32_t most = 0;
+  int64_t base_ms = 1000;
+  int64_t longest_ms = 10000;
+};
+
 // A request of one piece and its whole answer.
 struct HttpCall {
   absl::string_view cluster;
   const Headers* headers = nullptr;  // copied
   const Body* body = nullptr;        // shared; null: none
-  int64_t timeout_ms = 0;            // 0: none
+  int64_t timeout_ms = 0;            // of all tries together; 0: none
+  SideRetries retries;
   // A longer answer ends the call with kFailed.
   uint64_t max_answer_bytes = 16 * 1024 * 1024;
 };

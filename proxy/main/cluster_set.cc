@@ -70,7 +70,7 @@ std::shared_ptr<const ClusterMap> ClusterSet::Map() {
   if (map_ != nullptr) return map_;
   auto map = std::make_shared<ClusterMap>();
   for (const auto& [name, cluster] : clusters_) {
-    if (cluster->current() != nullptr) map->emplace(name, cluster->current());
+    if (cluster->published() != nullptr) map->emplace(name, cluster->published());
   }
   map_ = std::move(map);
   return map_;

@@ -204,7 +204,9 @@ void HealthMonitor::OnResult(const lb::Host* raw, health::ProbeResult result) {
   const bool waited = !unchecked_.empty();
   unchecked_.erase(raw);
   Arm();
-  if (verdict.became_healthy && hooks_.on_healthy) hooks_.on_healthy(*host);
+  const bool passed =
+      result.kind == health::ProbeKind::kPass || result.kind == health::ProbeKind::kDegraded;
+  if (passed && hooks_.on_healthy) hooks_.on_healthy(*host);
   if (verdict.flags_changed) hooks_.on_change();
   if (waited && unchecked_.empty() && hooks_.on_first_round) hooks_.on_first_round();
 }

@@ -41,7 +41,7 @@ class HealthMonitor {
   struct Hooks {
     // A host's flags changed: the host set must be rebuilt.
     std::function<void()> on_change;
-    // A check made the host healthy (outlier detection may let it back).
+    // A check passed (outlier detection may let the host back).
     std::function<void(lb::Host&)> on_healthy;
     // Every host known at the start was checked once.
     std::function<void()> on_first_round;

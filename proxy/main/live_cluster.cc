@@ -19,6 +19,12 @@ std::shared_ptr<const xds::ClusterLoadAssignment> AssignmentOf(
   return resource.config->load_assignment;
 }
 
+bool SameMembers(const xds::HostMap& a, const xds::HostMap& b) {
+  return a.size() == b.size() && std::all_of(a.begin(), a.end(), [&](const auto& entry) {
+           return b.find(entry.first) != b.end();
+         });
+}
+
 }  // namespace
 
 LiveCluster::LiveCluster(const ClusterWorld* world, xds::ClusterResource resource)
@@ -40,6 +46,7 @@ void LiveCluster::Update(xds::ClusterResource resource) {
 }
 
 void LiveCluster::Configure() {
+  configuring_ = true;
   StartMonitors();
   if (ByName(*resource_.config)) {
     StartDns();
@@ -47,9 +54,14 @@ void LiveCluster::Configure() {
     dns_.reset();
   }
   RebuildHosts();
+  configuring_ = false;
 }
 
 void LiveCluster::StartDns() {
+  if (!stats_) {
+    stats_ = world_->stats->MainScope<ClusterStat>(
+        RegisterClusterStats(*resource_.config, *world_->stats));
+  }
   DnsEndpoints::Hooks hooks;
   hooks.on_change = [this] { RebuildHosts(); };
   hooks.on_attempt = [this] {
@@ -74,7 +86,7 @@ void LiveCluster::StartMonitors() {
       const bool kept = std::any_of(hosts_.begin(), hosts_.end(), [](const auto& entry) {
         return entry.second.host->state().HasFlag(lb::kPendingDynamicRemoval);
       });
-      kept ? RebuildHosts() : RebuildSet();
+      kept ? RebuildHosts() : RebuildSet(true);
     };
     hooks.on_healthy = [this](lb::Host& host) {
       if (outlier_ != nullptr) outlier_->OnActiveCheckPassed(host);
@@ -102,7 +114,7 @@ void LiveCluster::StartMonitors() {
         world_->stats->Register(absl::StrCat(prefix, "outlier_detection."), OutlierStatSchema());
     outlier_ = std::make_unique<OutlierMonitor>(
         world_->loop, *config.outlier, config.name, block, world_->stats, world_->log,
-        world_->outlier_log_path, NextSeed(), [this] { RebuildSet(); });
+        world_->outlier_log_path, NextSeed(), [this] { RebuildSet(true); });
   }
 }
 
@@ -127,7 +139,8 @@ void LiveCluster::SweepDestinations() {
   for (auto it = hosts_.begin(); it != hosts_.end();) {
     lb::HostState& state = it->second.host->state();
     const bool used = state.used.exchange(false, std::memory_order_relaxed) ||
-                      state.rq_active.load(std::memory_order_relaxed) != 0;
+                      state.rq_active.load(std::memory_order_relaxed) != 0 ||
+                      state.cx_active.load(std::memory_order_relaxed) != 0;
     if (used) {
       ++it;
       continue;
@@ -183,6 +196,7 @@ void LiveCluster::RebuildHosts() {
         absl::StrCat("cluster '", resource_.config->name, "': ", update.status().message()));
     return;
   }
+  const bool same_members = SameMembers(hosts_, update->hosts);
   table_ = std::move(update->table);
   hosts_ = std::move(update->hosts);
   // What a checker says of a host while it learns of it is part of the set built below.
@@ -192,10 +206,40 @@ void LiveCluster::RebuildHosts() {
   for (const auto& monitor : monitors_) monitor->SetHosts(table_, current_ != nullptr);
   if (outlier_ != nullptr) outlier_->SetHosts(all);
   rebuilding_ = false;
-  RebuildSet();
+  RebuildSet(same_members);
 }
 
-void LiveCluster::RebuildSet() {
+bool LiveCluster::Defer(bool same_members) {
+  const int64_t window = absl::ToInt64Nanoseconds(resource_.config->update_merge_window);
+  const int64_t now = world_->loop->now_ns();
+  // What a cluster goes through before it is in use is not delayed, and starts no window.
+  const bool in_use = std::exchange(in_use_, settled());
+  if (published_ == nullptr || window == 0 || configuring_ || !in_use) {
+    published_ns_.reset();
+    return false;
+  }
+  const bool passed = !published_ns_.has_value() || now - *published_ns_ > window;
+  if (passed || !same_members) {
+    if (merge_timer_.has_value()) merge_timer_->Stop();
+    published_ns_ = now;
+    return false;
+  }
+  if (!merge_timer_.has_value()) {
+    merge_timer_.emplace(
+        &world_->loop->timers(),
+        [](void* self) { static_cast<LiveCluster*>(self)->PublishMerged(); }, this);
+  }
+  if (!merge_timer_->armed()) merge_timer_->Start(window);
+  return true;
+}
+
+void LiveCluster::PublishMerged() {
+  published_ns_ = world_->loop->now_ns();
+  published_ = current_;
+  world_->on_change();
+}
+
+void LiveCluster::RebuildSet(bool same_members) {
   if (rebuilding_ || table_ == nullptr) return;
   ClusterInput input;
   input.config = resource_.config;
@@ -210,6 +254,7 @@ void LiveCluster::RebuildSet() {
     return world_->tls(tls, absl::StrCat("cluster.", resource_.config->stat_name(), "."));
   };
   input.previous = current_;
+  input.default_bind = world_->default_bind;
   if (const auto assignment = AssignmentOf(resource_);
       assignment != nullptr && !assignment->drop_overloads.empty()) {
     input.drop_overload = assignment->drop_overloads.front();
@@ -226,6 +271,8 @@ void LiveCluster::RebuildSet() {
   PublishMembership(*current_, previous.get(), *world_->stats);
   PublishFigures(*current_, previous.get(), world_->threads, *world_->stats);
   if (is_local && world_->on_local_hosts) world_->on_local_hosts();
+  if (Defer(same_members)) return;
+  published_ = current_;
   world_->on_change();
 }
 

@@ -40,6 +40,8 @@ struct ClusterWorld {
   std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(
       const xds::UpstreamTls&, const std::string& stat_prefix)>
       tls;
+  // Of the bootstrap's cluster manager; may be null.
+  std::shared_ptr<const xds::BindConfig> default_bind;
   // Carries out the probes of one check of the cluster.
   std::function<std::unique_ptr<health::Prober>(const xds::HealthCheck&,
                                                 const std::string& cluster)>
@@ -71,6 +73,9 @@ class LiveCluster {
 
   // Null until the first state could be built.
   const std::shared_ptr<const Cluster>& current() const { return current_; }
+  // What workers are to pick by: changes of health and weight alone that come within
+  // update_merge_window of the last are published together, at its end.
+  const std::shared_ptr<const Cluster>& published() const { return published_; }
   // Names were resolved and hosts checked for the first time: the cluster may be waited for no
   // longer.
   bool settled() const;
@@ -84,7 +89,11 @@ class LiveCluster {
   void RebuildHosts();
   void RebuildDestinations();
   void SweepDestinations();
-  void RebuildSet();
+  // `same_members`: at most their health or weights changed.
+  void RebuildSet(bool same_members = false);
+  // Whether workers must wait for what was built.
+  bool Defer(bool same_members);
+  void PublishMerged();
   bool KeepsRemoved(const lb::Host& host) const;
   uint64_t NextSeed() { return world_->seed + ++seeds_; }
 
@@ -94,12 +103,17 @@ class LiveCluster {
   xds::HostMap hosts_;
   std::shared_ptr<const lb::HostTable> table_;
   std::shared_ptr<const Cluster> current_;
+  std::shared_ptr<const Cluster> published_;
+  std::optional<int64_t> published_ns_;  // since it settled
+  std::optional<Timer> merge_timer_;
   std::unique_ptr<DnsEndpoints> dns_;
   std::vector<std::unique_ptr<HealthMonitor>> monitors_;
   std::unique_ptr<OutlierMonitor> outlier_;
   std::optional<Timer> cleanup_timer_;  // of original destinations
   uint64_t seeds_ = 0;
   bool rebuilding_ = false;
+  bool configuring_ = false;
+  bool in_use_ = false;  // it had settled when the last set was built
 };
 
 }  // namespace remora::proxy

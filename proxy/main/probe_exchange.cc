@@ -1,56 +1,62 @@
 #include "proxy/main/probe_exchange.h"
 
 #include "absl/strings/str_cat.h"
+#include "filters/formatter.h"
 
 namespace remora::proxy {
 namespace {
 
 constexpr absl::string_view kUserAgent = "Envoy/HC";
 
-void AddHeaders(const std::vector<xds::HeaderAddition>& additions, Headers* headers) {
+void AddHeaders(const std::vector<xds::HeaderAddition>& additions, const StreamInfo& info,
+                Headers* headers) {
   for (const xds::HeaderAddition& addition : additions) {
+    const absl::string_view text = addition.formatter == nullptr
+                                       ? absl::string_view(addition.text)
+                                       : addition.formatter->Format(info, headers->arena());
     switch (addition.action) {
       case xds::AppendAction::kAppendOrAdd:
-        headers->Add(addition.name, addition.text);
+        headers->Add(addition.name, text);
         break;
       case xds::AppendAction::kAddIfAbsent:
-        if (!headers->Get(addition.name)) headers->Add(addition.name, addition.text);
+        if (!headers->Get(addition.name)) headers->Add(addition.name, text);
         break;
       case xds::AppendAction::kOverwriteIfExists:
-        if (headers->Get(addition.name)) headers->Set(addition.name, addition.text);
+        if (headers->Get(addition.name)) headers->Set(addition.name, text);
         break;
       case xds::AppendAction::kOverwriteOrAdd:
-        headers->Set(addition.name, addition.text);
+        headers->Set(addition.name, text);
         break;
     }
   }
 }
 
-void FillHttp(const xds::HttpProbe& probe, absl::string_view host, Headers* headers) {
+void FillHttp(const xds::HttpProbe& probe, absl::string_view host, const StreamInfo& info,
+              Headers* headers) {
   headers->set_pseudo(HeaderId::kMethod, probe.method);
   headers->set_pseudo(HeaderId::kPath, probe.path);
   headers->set_pseudo(HeaderId::kAuthority,
                       probe.host.empty() ? host : absl::string_view(probe.host));
   headers->AddReference(HeaderId::kUserAgent, kUserAgent);
-  AddHeaders(probe.headers_to_add, headers);
+  AddHeaders(probe.headers_to_add, info, headers);
   for (const std::string& name : probe.headers_to_remove) headers->Remove(name);
   if (!probe.send.empty()) headers->Set(HeaderId::kContentLength, absl::StrCat(probe.send.size()));
 }
 
 void FillGrpc(const xds::GrpcProbe& probe, absl::string_view host, lb::Duration timeout,
-              Headers* headers) {
+              const StreamInfo& info, Headers* headers) {
   headers->set_pseudo_static(HeaderId::kMethod, "POST");
   headers->set_pseudo_static(HeaderId::kPath, "/grpc.health.v1.Health/Check");
   headers->set_pseudo(HeaderId::kAuthority,
                       probe.authority.empty() ? host : absl::string_view(probe.authority));
-  headers->AddReference(HeaderId::kContentType, "application/grpc");
   headers->AddReference(HeaderId::kTe, "trailers");
+  headers->AddReference(HeaderId::kContentType, "application/grpc");
   headers->AddReference(HeaderId::kUserAgent, kUserAgent);
   // At most eight digits, so long ones in seconds.
   const int64_t ms = std::chrono::duration_cast<std::chrono::milliseconds>(timeout).count();
   headers->Set(HeaderId::kGrpcTimeout,
                ms < 100'000'000 ? absl::StrCat(ms, "m") : absl::StrCat(ms / 1000, "S"));
-  AddHeaders(probe.initial_metadata, headers);
+  AddHeaders(probe.initial_metadata, info, headers);
 }
 
 // HealthCheckResponse.status (field 1, varint) is SERVING (1); framed by gRPC's five bytes.
@@ -60,13 +66,14 @@ bool SaysServing(absl::string_view body) {
 
 }  // namespace
 
-Headers* ProbeRequest(const xds::HealthCheck& check, absl::string_view host, Arena* arena) {
+Headers* ProbeRequest(const xds::HealthCheck& check, absl::string_view host, const StreamInfo& info,
+                      Arena* arena) {
   auto* headers = arena->New<Headers>(arena);
   headers->set_pseudo_static(HeaderId::kScheme, "http");
   if (const auto* http = std::get_if<xds::HttpProbe>(&check.probe)) {
-    FillHttp(*http, host, headers);
+    FillHttp(*http, host, info, headers);
   } else if (const auto* grpc = std::get_if<xds::GrpcProbe>(&check.probe)) {
-    FillGrpc(*grpc, host, check.schedule.timeout, headers);
+    FillGrpc(*grpc, host, check.schedule.timeout, info, headers);
   }
   return headers;
 }

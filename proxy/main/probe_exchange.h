@@ -6,6 +6,7 @@
 #include "absl/strings/string_view.h"
 #include "filters/api/arena.h"
 #include "filters/api/headers.h"
+#include "filters/api/stream_info.h"
 #include "health/prober.h"
 #include "xds/health_check.h"
 
@@ -15,7 +16,9 @@ namespace remora::proxy {
 
 // The request of an HTTP or gRPC probe, in `arena`. `host`: the authority when the check names
 // none.
-Headers* ProbeRequest(const xds::HealthCheck& check, absl::string_view host, Arena* arena);
+// `info` tells headers with operators of the host.
+Headers* ProbeRequest(const xds::HealthCheck& check, absl::string_view host, const StreamInfo& info,
+                      Arena* arena);
 // The gRPC message that goes with it, with its prefix; empty for HTTP without a body.
 std::string ProbeBody(const xds::HealthCheck& check);
 

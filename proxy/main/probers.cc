@@ -48,7 +48,13 @@ class ProbeLine final : public Mortal,
     return true;
   }
 
-  void Begin(std::string authority, std::function<void(ProbeResult)> done) {
+  void Begin(std::string authority, const lb::HostEntry& entry,
+             std::function<void(ProbeResult)> done) {
+    address_ = entry.host->address_string();
+    info_ = StreamInfo();
+    info_.upstream_host = address_;
+    attributes_ = entry.attributes;
+    info_.upstream_metadata = static_cast<const Metadata*>(attributes_->metadata.get());
     done_ = std::move(done);
     authority_ = std::move(authority);
     answer_ = {};
@@ -112,7 +118,7 @@ class ProbeLine final : public Mortal,
       Finish(ProbeKind::kNetwork);
       return;
     }
-    const Headers* request = ProbeRequest(*check_, authority_, &arena_);
+    const Headers* request = ProbeRequest(*check_, authority_, info_, &arena_);
     const std::string body = ProbeBody(*check_);
     stream_->SendHeaders(*request, body.empty());
     if (body.empty()) return;
@@ -235,6 +241,10 @@ class ProbeLine final : public Mortal,
   CodecStream* stream_ = nullptr;
   Arena arena_;
   std::string authority_;
+  // Of the host, for headers that tell something of it.
+  std::string address_;
+  std::shared_ptr<const lb::HostAttributes> attributes_;
+  StreamInfo info_;
   ProbeAnswer answer_;
   std::function<void(ProbeResult)> done_;
   bool ready_ = false;
@@ -247,12 +257,17 @@ class ProbeLine final : public Mortal,
 class LineProber final : public health::Prober {
  public:
   LineProber(Loop* loop, const xds::HealthCheck& check, std::string cluster_name,
-             ClusterInForce cluster, Dialer* dialer)
+             ClusterInForce cluster, Dialer* dialer, StatSlab* stats)
       : loop_(loop),
         check_(check),
         cluster_name_(std::move(cluster_name)),
         cluster_(std::move(cluster)),
-        dialer_(dialer) {}
+        dialer_(dialer),
+        stats_(stats) {
+    if (check_.transport_socket_criteria.is_null()) return;
+    criteria_.emplace().namespaces["envoy.transport_socket_match"] =
+        check_.transport_socket_criteria;
+  }
 
   ~LineProber() override {
     for (auto& [host, line] : lines_) Bury(std::move(line));
@@ -269,7 +284,7 @@ class LineProber final : public health::Prober {
       line->FailSoon(std::move(done));
       return probe;
     }
-    line->Begin(AuthorityOf(entry), std::move(done));
+    line->Begin(AuthorityOf(entry), entry, std::move(done));
     return probe;
   }
 
@@ -307,8 +322,9 @@ class LineProber final : public health::Prober {
     }
     std::vector<absl::string_view> alpn(check_.alpn.begin(), check_.alpn.end());
     if (alpn.empty() && OverHttp2(check_)) alpn.push_back("h2");
-    return line.Connect(dialer_,
-                        DialTarget{*target, cluster, cluster.TransportFor(entry), {}, alpn});
+    const ClusterTransport& transport =
+        criteria_.has_value() ? cluster.TransportFor(&*criteria_) : cluster.TransportFor(entry);
+    return line.Connect(dialer_, DialTarget{*target, cluster, transport, {}, alpn, stats_});
   }
 
   std::string AuthorityOf(const lb::HostEntry& entry) const {
@@ -327,6 +343,8 @@ class LineProber final : public health::Prober {
   std::string cluster_name_;
   ClusterInForce cluster_;
   Dialer* dialer_;
+  StatSlab* stats_;
+  std::optional<Metadata> criteria_;  // of the transport, in place of the host's own
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<ProbeLine>> lines_;
   absl::flat_hash_map<const lb::Host*, std::unique_ptr<lb::Host>> targets_;
 };
@@ -335,9 +353,9 @@ class LineProber final : public health::Prober {
 
 std::unique_ptr<health::Prober> MakeProber(Loop* loop, const xds::HealthCheck& check,
                                            std::string cluster_name, ClusterInForce cluster,
-                                           Dialer* dialer) {
+                                           Dialer* dialer, StatSlab* stats) {
   return std::make_unique<LineProber>(loop, check, std::move(cluster_name), std::move(cluster),
-                                      dialer);
+                                      dialer, stats);
 }
 
 }  // namespace remora::proxy

@@ -18,10 +18,11 @@ namespace remora::proxy {
 using ClusterInForce = std::function<std::shared_ptr<const Cluster>()>;
 
 // Carries out the probes of one `health_checks` entry over connections of its own, which stay open
-// between probes where `reuse_connection` says so. Main thread.
+// between probes where `reuse_connection` says so. `stats`: main's, for what handshakes count; may
+// be null. Main thread.
 std::unique_ptr<health::Prober> MakeProber(Loop* loop, const xds::HealthCheck& check,
                                            std::string cluster_name, ClusterInForce cluster,
-                                           Dialer* dialer);
+                                           Dialer* dialer, StatSlab* stats = nullptr);
 
 }  // namespace remora::proxy
 

@@ -121,6 +121,10 @@ void Server::FillClusterWorld() {
   cluster_world_.stats = &stats_;
   cluster_world_.log = &health_log_;
   FillLocalCluster();
+  if (bootstrap_->upstream_bind.has_value()) {
+    cluster_world_.default_bind =
+        std::make_shared<const xds::BindConfig>(*bootstrap_->upstream_bind);
+  }
   cluster_world_.threads = options_.concurrency + 1;
   cluster_world_.outlier_log_path = bootstrap_->outlier_event_log;
   cluster_world_.seed = RandomSeed();
@@ -144,7 +148,7 @@ void Server::FillClusterWorld() {
           LiveCluster* live = clusters_->Find(name);
           return live == nullptr ? nullptr : live->current();
         },
-        &SocketDialer());
+        &SocketDialer(), stats_.main_slab());
   };
   cluster_world_.on_change = [this] {
     if (clusters_ == nullptr) return;

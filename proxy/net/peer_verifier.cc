@@ -9,6 +9,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <climits>
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
@@ -220,6 +221,10 @@ bool PeerVerifier::asks() const {
           !settings_.spki_hashes.empty());
 }
 
+bool PeerVerifier::has_authorities() const {
+  return has_validation_ && (trust_->store != nullptr || !trust_->by_domain.empty());
+}
+
 void PeerVerifier::AddClientCas(ssl_ctx_st* ctx) const {
   for (const bssl::UniquePtr<X509>& ca : trust_->cas) SSL_CTX_add_client_CA(ctx, ca.get());
 }
@@ -249,8 +254,10 @@ void PeerVerifier::VerifyChain(ssl_st* ssl, x509_st* leaf, Verdict* verdict) con
     return;
   }
   if (settings_.max_verify_depth) {
+    // The configured depth counts the trust anchor, the library's only what is between.
+    const uint32_t depth = std::min<uint32_t>(*settings_.max_verify_depth, INT_MAX);
     X509_VERIFY_PARAM_set_depth(X509_STORE_CTX_get0_param(context.get()),
-                                static_cast<int>(*settings_.max_verify_depth));
+                                depth == 0 ? 0 : static_cast<int>(depth - 1));
   }
   if (settings_.allow_expired) X509_STORE_CTX_set_verify_cb(context.get(), ForgiveExpiry);
   if (X509_verify_cert(context.get()) == 1) {

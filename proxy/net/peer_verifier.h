@@ -46,6 +46,8 @@ class PeerVerifier {
 
   // True when anything is asked of the peer.
   bool asks() const;
+  // Whether it knows who may issue certificates.
+  bool has_authorities() const;
   // Names of the trusted CAs are sent to clients, so that they can choose a certificate.
   void AddClientCas(ssl_ctx_st* ctx) const;
   const std::vector<CertificateFacts>& trusted() const { return trusted_; }

@@ -13,7 +13,6 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/net/certificate.h"
@@ -53,23 +52,25 @@ struct ServerCallbacks {
   static ssl_select_cert_result_t ChooseCertificate(const SSL_CLIENT_HELLO* hello) {
     const ServerTlsContext::Identities& identities = *Of(hello->ssl).identities_;
     const char* name = SSL_get_servername(hello->ssl, TLSEXT_NAMETYPE_host_name);
-    const std::string server_name = name == nullptr ? std::string() : absl::AsciiStrToLower(name);
+    // Names are compared as they are spelled, and a name that is given decides alone: only without
+    // one, or where all may be looked through, a certificate of another name is taken because it
+    // suits the client better. (Envoy's order.)
+    const std::string server_name = name == nullptr ? std::string() : std::string(name);
     const std::vector<SSL_CREDENTIAL*>* named = Named(identities, server_name);
     if (named != nullptr) {
       for (SSL_CREDENTIAL* credential : *named) SSL_add1_credential(hello->ssl, credential);
-      // Behind them, in case the client cannot use any of those.
     }
-    if (named == nullptr && !server_name.empty() && !identities.scan_all) {
-      SSL_add1_credential(hello->ssl, identities.first);
+    const auto is_named = [named](const SSL_CREDENTIAL* credential) {
+      return named != nullptr &&
+             std::find(named->begin(), named->end(), credential) != named->end();
+    };
+    if (!server_name.empty() && !identities.scan_all) {
+      if (!is_named(identities.first)) SSL_add1_credential(hello->ssl, identities.first);
+      return ssl_select_cert_success;
     }
     for (const Identity& identity : identities.all) {
       SSL_CREDENTIAL* credential = identity.credential.get();
-      if (named != nullptr && std::find(named->begin(), named->end(), credential) != named->end())
-        continue;
-      if (named == nullptr && !server_name.empty() && !identities.scan_all &&
-          credential == identities.first)
-        continue;
-      SSL_add1_credential(hello->ssl, credential);
+      if (!is_named(credential)) SSL_add1_credential(hello->ssl, credential);
     }
     return ssl_select_cert_success;
   }
@@ -156,6 +157,9 @@ absl::Status ServerTlsContext::SetIdentities(const xds::DownstreamTls& tls,
   for (const xds::TlsCertificate& certificate : input.certificates) {
     absl::StatusOr<Identity> identity = LoadIdentity(certificate);
     if (!identity.ok()) return identity.status();
+    if (tls.ocsp_policy == xds::DownstreamTls::OcspPolicy::kMust && !certificate.ocsp_staple.set) {
+      return absl::InvalidArgumentError("Required OCSP response is missing from TLS context");
+    }
     if (identities_->first == nullptr) {
       identities_->first = identity->credential.get();
       NoteLocalNames(identity->leaf.get());
@@ -211,7 +215,10 @@ void ServerTlsContext::SetClientAuthentication(const xds::DownstreamTls& tls,
   int mode = SSL_VERIFY_NONE;
   // Trust without a demand still asks: whoever shows a certificate must show a good one.
   if (input.validation && verifier_->asks()) mode = SSL_VERIFY_PEER;
-  if (tls.require_client_certificate) mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  // A demand means nothing where no authority is named that could have issued it.
+  if (tls.require_client_certificate && verifier_->has_authorities()) {
+    mode = SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+  }
   SetVerifyMode(mode);
   verifier_->AddClientCas(ssl_ctx_);
 }

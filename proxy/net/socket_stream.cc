@@ -192,7 +192,8 @@ std::unique_ptr<ByteStream> AdoptSocket(Loop* loop, int fd) {
 }
 
 std::unique_ptr<ByteStream> ConnectSocket(Loop* loop, const Address& to, const Address& bind_to,
-                                          const SocketKeepalive& keepalive, int* error) {
+                                          const SocketKeepalive& keepalive, int* error,
+                                          bool* binding) {
   *error = 0;
   const int fd =
       socket(to.sockaddr_ptr()->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -208,6 +209,7 @@ std::unique_ptr<ByteStream> ConnectSocket(Loop* loop, const Address& to, const A
   if (bind_to.kind() != Address::Kind::kNone &&
       bind(fd, bind_to.sockaddr_ptr(), bind_to.sockaddr_size()) != 0) {
     *error = errno;
+    if (binding != nullptr) *binding = true;
     close(fd);
     return nullptr;
   }

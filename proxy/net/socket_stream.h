@@ -22,9 +22,11 @@ struct SocketKeepalive {
 std::unique_ptr<ByteStream> AdoptSocket(Loop* loop, int fd);
 
 // Starts to connect. Null when the system refuses to even try; `*error` then holds the errno.
-// `bind_to`: the local end, or an empty address.
+// `bind_to`: the local end, or an empty address; `*binding` (may be null) is set when it was that
+// which failed.
 std::unique_ptr<ByteStream> ConnectSocket(Loop* loop, const Address& to, const Address& bind_to,
-                                          const SocketKeepalive& keepalive, int* error);
+                                          const SocketKeepalive& keepalive, int* error,
+                                          bool* binding = nullptr);
 
 }  // namespace remora::proxy
 

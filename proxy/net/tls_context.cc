@@ -60,6 +60,16 @@ int KeepSession(SSL* ssl, SSL_SESSION* session) {
   return 1;
 }
 
+int KeyLogIndex() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
+
+void LogKeys(const SSL* ssl, const char* line) {
+  const void* log = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), KeyLogIndex());
+  static_cast<const KeyLogFile*>(log)->Write(line);
+}
+
 // The ciphers of a list that are refused when tried alone, for the error's text.
 std::string RefusedCiphers(const std::vector<std::string>& ciphers) {
   std::vector<std::string> refused;
@@ -133,6 +143,16 @@ absl::Status TlsContext::SetAlgorithms(const xds::CommonTls& tls) {
   return absl::OkStatus();
 }
 
+absl::Status TlsContext::SetKeyLog(const xds::CommonTls& tls) {
+  if (tls.key_log.path.empty()) return absl::OkStatus();
+  absl::StatusOr<std::unique_ptr<KeyLogFile>> log = KeyLogFile::Open(tls.key_log.path);
+  if (!log.ok()) return log.status();
+  key_log_ = *std::move(log);
+  SSL_CTX_set_ex_data(ssl_ctx_, KeyLogIndex(), key_log_.get());
+  SSL_CTX_set_keylog_callback(ssl_ctx_, LogKeys);
+  return absl::OkStatus();
+}
+
 void TlsContext::NoteLocalNames(x509_st* leaf) {
   local_names_.subject = SubjectOf(leaf);
   SubjectNames names = NamesOf(leaf);
@@ -151,6 +171,7 @@ absl::Status TlsContext::Prepare(const xds::CommonTls& tls, const TlsContextInpu
   ERR_clear_error();
   absl::Status status = SetVersions(tls);
   if (status.ok()) status = SetAlgorithms(tls);
+  if (status.ok()) status = SetKeyLog(tls);
   if (!status.ok()) return status;
   absl::StatusOr<std::unique_ptr<PeerVerifier>> verifier =
       PeerVerifier::Make(input.validation, server_);

@@ -12,6 +12,7 @@
 #include "proxy/base/stats.h"
 #include "proxy/net/certificate_facts.h"
 #include "proxy/net/peer_verifier.h"
+#include "proxy/net/tls_key_log.h"
 #include "xds/secret.h"
 #include "xds/tls.h"
 
@@ -93,11 +94,13 @@ class TlsContext {
   const StatBlock* stats_ = nullptr;
   ContextCertificates certificates_;
   LocalNames local_names_;
+  std::unique_ptr<KeyLogFile> key_log_;
   void NoteLocalNames(x509_st* leaf);
 
  private:
   absl::Status SetVersions(const xds::CommonTls& tls);
   absl::Status SetAlgorithms(const xds::CommonTls& tls);
+  absl::Status SetKeyLog(const xds::CommonTls& tls);
 };
 
 class ServerTlsContext final : public TlsContext {

@@ -16,7 +16,6 @@ constexpr StatDef kFixed[] = {
     {"no_certificate", StatKind::kCounter},        {"ocsp_staple_failed", StatKind::kCounter},
     {"ocsp_staple_omitted", StatKind::kCounter},   {"ocsp_staple_requests", StatKind::kCounter},
     {"ocsp_staple_responses", StatKind::kCounter}, {"session_reused", StatKind::kCounter},
-    {"was_key_usage_invalid", StatKind::kCounter},
 };
 constexpr size_t kFixedCount = static_cast<size_t>(TlsStat::kFirstNamed);
 static_assert(std::size(kFixed) == kFixedCount);

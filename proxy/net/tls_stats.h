@@ -23,7 +23,6 @@ enum class TlsStat : uint16_t {
   kOcspStapleRequests,
   kOcspStapleResponses,
   kSessionReused,
-  kWasKeyUsageInvalid,
   kFirstNamed,  // the first of the negotiated ones
 };
 

@@ -85,6 +85,13 @@ RouteRateLimits FilterChain::Slot::rate_limits() const {
   return out;
 }
 
+std::optional<ClusterHealth::Hosts> FilterChain::Slot::HostsOf(absl::string_view cluster) const {
+  const ClusterView* view = host().view().FindCluster(cluster);
+  if (view == nullptr) return std::nullopt;
+  const lb::HostSet& hosts = view->cluster().policy->hosts();
+  return Hosts{hosts.size(), hosts.healthy_count() + hosts.degraded_count()};
+}
+
 std::unique_ptr<SideStream> FilterChain::Slot::OpenGrpc(const GrpcCall& call,
                                                         SideStreamEvents* events) {
   return OpenGrpcSideStream(host().view(), call, events);

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 
+#include "filters/api/cluster_health.h"
 #include "filters/api/filter.h"
 #include "proxy/base/stats.h"
 #include "proxy/base/timer.h"
@@ -14,7 +15,7 @@
 namespace remora::proxy {
 
 // One filter of one exchange, and what it may ask of its stream. Lives in the stream's arena.
-class FilterChain::Slot final : public FilterContext {
+class FilterChain::Slot final : public FilterContext, public ClusterHealth {
  public:
   Slot(FilterChain* chain, size_t index, const HttpService::Filter& configured)
       : chain_(chain), index_(index), configured_(configured) {}
@@ -50,6 +51,7 @@ class FilterChain::Slot final : public FilterContext {
   std::unique_ptr<SideCall> CallGrpc(const GrpcCall& call, GrpcCallDone done) override;
   std::unique_ptr<SideStream> OpenGrpc(const GrpcCall& call, SideStreamEvents* events) override;
   RouteRateLimits rate_limits() const override;
+  std::optional<Hosts> HostsOf(absl::string_view cluster) const override;
   void OverrideHost(absl::string_view address, bool strict) override {
     host().OverrideHost(address, strict);
   }

@@ -8,6 +8,7 @@
 #include "filters/grpc_status.h"
 #include "proxy/stream/router_exchange.h"
 #include "proxy/upstream/worker_view.h"
+#include "xds/cluster_routing.h"
 #include "xds/tls.h"
 
 namespace remora::proxy {
@@ -23,6 +24,23 @@ absl::string_view WithoutPort(absl::string_view host) {
 
 }  // namespace
 
+const std::vector<xds::HashPolicy>& Exchange::hash_policies() const {
+  const xds::ClusterRouting* routing = cluster_->config().routing.get();
+  return routing == nullptr || routing->hash_policies.empty() ? action_->hash_policies
+                                                              : routing->hash_policies;
+}
+
+const std::vector<xds::MirrorPolicy>& Exchange::mirrors() const {
+  const xds::ClusterRouting* routing = cluster_->config().routing.get();
+  return routing == nullptr || routing->mirrors.empty() ? action_->mirrors : routing->mirrors;
+}
+
+const xds::RetryPolicy* Exchange::retry_policy() const {
+  const xds::ClusterRouting* routing = cluster_->config().routing.get();
+  if (routing != nullptr && routing->retry.has_value()) return &*routing->retry;
+  return action_->retry.has_value() ? &*action_->retry : nullptr;
+}
+
 std::unique_ptr<Router> Router::Create() { return std::make_unique<Exchange>(); }
 
 void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bool upgrade) {
@@ -37,8 +55,8 @@ void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bo
   internal_ = headers->Value(HeaderId::kXEnvoyInternal) == "true";
   if (DropsOverload()) return;
 
-  if (!action_->hash_policies.empty()) {
-    hash_ = HashOfRequest(action_->hash_policies, *headers, info(), &cookies_);
+  if (!hash_policies().empty()) {
+    hash_ = HashOfRequest(hash_policies(), *headers, info(), &cookies_);
   }
   const Picked picked = PickHost();
   if (!picked || !picked.view->MayPool(picked.choice, KeyFor(picked))) {
@@ -50,7 +68,7 @@ void Exchange::OnRequestHeaders(RouterHost* host, Headers* headers, bool end, bo
   // The server name is the client's, before the route rewrites the host.
   const PoolKey key = KeyFor(picked);
   PrepareHeaders();
-  if (!action_->mirrors.empty()) MakeShadows();
+  if (!mirrors().empty()) MakeShadows();
   if (end) RequestEnded();
   StartAttempt(picked, key);
 }
@@ -170,7 +188,8 @@ absl::string_view Exchange::SniFor(const Picked& picked) {
 }
 
 void Exchange::PrepareHeaders() {
-  timeouts_ = ReadTimeouts(*action_, *headers_, grpc_);
+  timeouts_ =
+      ReadTimeouts(*action_, retry_policy(), host_->respect_expected_timeout(), *headers_, grpc_);
   const absl::string_view hedge = headers_->Value(HeaderId::kXEnvoyHedgeOnPerTryTimeout);
   hedges_ = action_->hedge.has_value() && action_->hedge->hedge_on_per_try_timeout;
   if (hedge == "true" || hedge == "false") hedges_ = hedge == "true";
@@ -185,7 +204,7 @@ void Exchange::PrepareHeaders() {
   RewriteHost(*action_, weighted_, info(), adds_headers(), *headers_);
   RewritePath(host_->route(), info(), adds_headers(), *headers_);
   EnsureScheme(info().downstream != nullptr && info().downstream->tls != nullptr, *headers_);
-  retry_.Begin(action_->retry.has_value() ? &*action_->retry : nullptr, *headers_);
+  retry_.Begin(retry_policy(), *headers_);
   if (action_->idle_timeout.has_value()) {
     host_->SetIdleTimeout(absl::ToInt64Nanoseconds(*action_->idle_timeout));
   }
@@ -267,7 +286,9 @@ void Exchange::MakeShadows() {
   origin.headers = headers_;
   origin.timeout_ms = timeouts_.global_ms;
   origin.own_address = host_->own_address();
-  for (const xds::MirrorPolicy& policy : action_->mirrors) {
+  origin.info = &info();
+  origin.runtime = host_->runtime();
+  for (const xds::MirrorPolicy& policy : mirrors()) {
     origin.policy = &policy;
     auto shadow = Shadow::Create(host_->view(), origin);
     if (shadow != nullptr) shadows_.push_back(std::move(shadow));

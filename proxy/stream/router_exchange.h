@@ -106,6 +106,11 @@ class Exchange final : public Router, private AttemptEvents {
   void DropLate();
   void StopTimers();
 
+  // The cluster's own, or the route's.
+  const std::vector<xds::HashPolicy>& hash_policies() const;
+  const std::vector<xds::MirrorPolicy>& mirrors() const;
+  const xds::RetryPolicy* retry_policy() const;
+
   StatScope<ClusterStat> stats() const { return cluster_->stats(); }
   StreamInfo& info() { return host_->info(); }
   health::RoutingPriority priority() const {
@@ -150,7 +155,8 @@ class Exchange final : public Router, private AttemptEvents {
   bool websocket_ = false;
   bool timeout_retry_ = false;
   bool hedges_ = false;
-  bool body_seen_ = false;  // the request has a body (or trailers)
+  bool backoff_limited_ = false;  // by what an answer said
+  bool body_seen_ = false;        // the request has a body (or trailers)
   bool request_ended_ = false;
   bool response_started_ = false;
   bool grpc_success_open_ = false;  // the trailers will tell whether the host did well

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "filters/api/filter_state.h"
 #include "lb/hash_key.h"
 
 namespace remora::proxy {
@@ -118,7 +119,9 @@ std::optional<uint64_t> HashOfRequest(absl::Span<const xds::HashPolicy> policies
         AddQueryParameter(policy, request, &key);
         break;
       case Kind::kFilterState:
-        break;  // no filter of ours leaves hashable state
+        if (info.filter_state == nullptr) break;
+        if (const std::string* text = info.filter_state->Find(policy.name)) key.Add(*text);
+        break;
     }
     if (policy.terminal && key.has_value()) break;
   }

@@ -122,7 +122,8 @@ std::optional<int64_t> LimitStream(const xds::ForwardAction& action,
   return limit;
 }
 
-RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request, bool grpc) {
+RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, const xds::RetryPolicy* retry,
+                             bool respect_expected, Headers& request, bool grpc) {
   RequestTimeouts timeouts;
   // With max_stream_duration the connection limits the stream; grpc-timeout is its business.
   const bool by_stream = action.stream_duration.has_value();
@@ -131,11 +132,14 @@ RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request,
   } else {
     timeouts.global_ms = Ms(action.timeout);
   }
-  if (action.retry.has_value()) {
-    timeouts.per_try_ms = Ms(action.retry->per_try_timeout);
-    timeouts.per_try_idle_ms = Ms(action.retry->per_try_idle_timeout);
+  if (retry != nullptr) {
+    timeouts.per_try_ms = Ms(retry->per_try_timeout);
+    timeouts.per_try_idle_ms = Ms(retry->per_try_idle_timeout);
   }
-  if (const auto ms = TakeMs(HeaderId::kXEnvoyUpstreamRqTimeoutMs, request)) {
+  if (respect_expected && request.Has(HeaderId::kXEnvoyExpectedRqTimeoutMs)) {
+    timeouts.global_ms =
+        TakeMs(HeaderId::kXEnvoyExpectedRqTimeoutMs, request).value_or(timeouts.global_ms);
+  } else if (const auto ms = TakeMs(HeaderId::kXEnvoyUpstreamRqTimeoutMs, request)) {
     timeouts.global_ms = *ms;
   }
   if (const auto ms = TakeMs(HeaderId::kXEnvoyUpstreamRqPerTryTimeoutMs, request)) {
@@ -226,7 +230,7 @@ void RewritePath(const xds::Route& route, const StreamInfo& info, bool keep_orig
   } else if (action.regex_rewrite.has_value()) {
     changed = arena.Concat(action.regex_rewrite->Apply(path), rest);
   } else if (!action.template_rewrite.empty()) {
-    const xds::UriTemplate* pattern = route.match.uri_template();
+    const UriTemplate* pattern = route.match.uri_template();
     if (pattern == nullptr) return;
     changed = arena.Concat(pattern->Rewrite(path, action.template_rewrite), rest);
   } else {

@@ -34,7 +34,14 @@ std::optional<int64_t> LimitStream(const xds::ForwardAction& action,
 
 // The route's limits, with what steering headers and grpc-timeout say; takes the steering headers
 // out.
-RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request, bool grpc);
+// `retry`: in force, may be null. `respect_expected`: x-envoy-expected-rq-timeout-ms of the
+// request, where it has one, is the limit.
+RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, const xds::RetryPolicy* retry,
+                             bool respect_expected, Headers& request, bool grpc);
+inline RequestTimeouts ReadTimeouts(const xds::ForwardAction& action, Headers& request, bool grpc) {
+  return ReadTimeouts(action, action.retry.has_value() ? &*action.retry : nullptr, false, request,
+                      grpc);
+}
 // Tells the upstream how long the client will wait: x-envoy-expected-rq-timeout-ms, grpc-timeout.
 void WriteTimeouts(const RequestTimeouts& timeouts, const xds::ForwardAction& action,
                    int64_t elapsed_ms, bool write_expected, bool grpc, Headers& request);

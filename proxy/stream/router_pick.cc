@@ -139,7 +139,7 @@ std::optional<lb::SocketAddress> Exchange::Destination() {
 // Envoy's previous_priorities: after every so many tries the priorities tried so far get no load,
 // until none is left.
 void Exchange::AvoidTriedPriorities(lb::PickContext* context) {
-  const xds::RetryPolicy* policy = action_->retry.has_value() ? &*action_->retry : nullptr;
+  const xds::RetryPolicy* policy = retry_policy();
   if (policy == nullptr || !policy->previous_priorities_frequency.has_value()) return;
   const int32_t frequency = *policy->previous_priorities_frequency;
   const size_t tried = tried_priorities_.size();

@@ -292,7 +292,6 @@ void Exchange::OnAttemptTimeout(Attempt& attempt, Limit limit) {
   if (limit == Limit::kStreamDuration) {
     stats().Add(ClusterStat::kRqMaxDurationReached);
     if (RetryAfterFailure(AttemptFailure::kLocalReset, /*timed_out=*/false)) return;
-    ChargeFailure(request_ended_ ? 504 : 408);
     info().flags.Add(ResponseFlag::kUpstreamMaxStreamDurationReached);
     Give(request_ended_ ? 504 : 408, "upstream max stream duration reached",
          "upstream_max_stream_duration_reached");
@@ -314,7 +313,8 @@ void Exchange::OnAttemptTimeout(Attempt& attempt, Limit limit) {
 }
 
 void Exchange::OnResponseTimer() {
-  stats().Add(ClusterStat::kRqTimeout);
+  // Not while waiting between two tries.
+  if (attempt_ != nullptr) stats().Add(ClusterStat::kRqTimeout);
   if (attempt_ != nullptr && !attempt_->headers_received()) {
     CountHost(attempt_->host()->host->state().rq_timeout);
     attempt_->cluster().ReportResult(*attempt_->host(), health::Outcome::kConnectTimeout);
@@ -377,7 +377,6 @@ bool Exchange::Granted(Retry::Verdict verdict) {
   if (retry_.succeeded()) stats().Add(ClusterStat::kRqRetrySuccess);
   switch (verdict) {
     case Retry::Verdict::kYes:
-      stats().Add(ClusterStat::kRqRetry);
       return true;
     case Retry::Verdict::kExhausted:
       stats().Add(ClusterStat::kRqRetryLimitExceeded);
@@ -398,14 +397,16 @@ void Exchange::ScheduleRetry(bool timed_out) {
   DropAttempt();
   bool limited = false;
   const lb::Duration delay = retry_.NextDelay(host_->view().random(), &limited);
-  stats().Add(limited ? ClusterStat::kRqRetryBackoffRatelimited
-                      : ClusterStat::kRqRetryBackoffExponential);
+  backoff_limited_ = limited;
   backoff_timer_.emplace(
       &host_->loop().timers(), [](void* self) { static_cast<Exchange*>(self)->TryAgain(); }, this);
   backoff_timer_->Start(delay.count());
 }
 
 void Exchange::TryAgain() {
+  stats().Add(ClusterStat::kRqRetry);
+  stats().Add(backoff_limited_ ? ClusterStat::kRqRetryBackoffRatelimited
+                               : ClusterStat::kRqRetryBackoffExponential);
   info().attempt_count = ++attempts_;
   const Picked picked = cluster_->removed() ? Picked() : PickHost();
   if (!picked || !picked.view->MayPool(picked.choice, KeyFor(picked))) {

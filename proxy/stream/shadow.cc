@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "filters/api/arena.h"
 #include "proxy/base/timer.h"
+#include "proxy/stream/apply_mutations.h"
 #include "proxy/stream/attempt.h"
 #include "proxy/upstream/cluster_view.h"
 
@@ -66,6 +67,8 @@ MirroredRequest::MirroredRequest(WorkerView& view, ClusterView* cluster, const O
   } else if (policy.append_shadow_suffix) {
     headers_->set_pseudo(HeaderId::kAuthority, ShadowHost(headers_->authority()));
   }
+  for (const std::string& name : policy.remove_headers) headers_->Remove(name);
+  ApplyAdditions(policy.add_headers, *origin.info, *headers_);
   // The copy is a request of the proxy's own.
   headers_->Set(HeaderId::kXEnvoyInternal, "true");
   if (origin.own_address != nullptr && origin.own_address->is_ip()) {
@@ -157,7 +160,8 @@ void MirroredRequest::End() {
 
 std::unique_ptr<Shadow> Shadow::Create(WorkerView& view, const Origin& origin) {
   const xds::MirrorPolicy& policy = *origin.policy;
-  if (policy.fraction.has_value() && !policy.fraction->Includes(nullptr, view.random().Next())) {
+  if (policy.fraction.has_value() &&
+      !policy.fraction->Includes(origin.runtime, view.random().Next())) {
     return nullptr;
   }
   const absl::string_view name = policy.cluster.empty()

@@ -10,6 +10,11 @@
 #include "proxy/upstream/worker_view.h"
 #include "xds/route.h"
 
+namespace remora {
+class Runtime;
+struct StreamInfo;
+}  // namespace remora
+
 namespace remora::proxy {
 
 // A copy of a request on its way to a mirror (request_mirror_policies). Collects the request, is
@@ -24,6 +29,8 @@ class Shadow {
     const xds::MirrorPolicy* policy = nullptr;
     const Headers* headers = nullptr;      // as they go upstream
     int64_t timeout_ms = 0;                // the exchange's own limit
+    const StreamInfo* info = nullptr;      // of the exchange, for headers added to the copy
+    const Runtime* runtime = nullptr;      // may be null
     const Address* own_address = nullptr;  // for x-forwarded-for; null: none is added
   };
   // Null when this request is not mirrored: not drawn, or there is no such cluster.

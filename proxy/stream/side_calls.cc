@@ -1,5 +1,6 @@
 #include "proxy/stream/side_calls.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -46,6 +47,10 @@ class PendingHttp final : public Mortal, private Loop::TurnItem, private Attempt
 
   void Charge(int status);
   void OnTimeout();
+  void Try();
+  // Whether what came is to be asked for once more.
+  bool WantsRetry() const;
+  void StartRetry();
   // Tells the filter when the turn is over.
   void End(HttpCallEnd end);
 
@@ -64,6 +69,9 @@ class PendingHttp final : public Mortal, private Loop::TurnItem, private Attempt
   int64_t sent_ns_ = 0;
   std::optional<HttpCallEnd> end_;
   Timer timer_;
+  SideRetries retries_;
+  uint32_t retried_ = 0;
+  Timer retry_timer_;
   std::unique_ptr<Attempt> attempt_;
 };
 
@@ -75,7 +83,10 @@ PendingHttp::PendingHttp(WorkerView& view, const HttpCall& call, HttpCallDone do
       timeout_ms_(call.timeout_ms),
       timer_(
           &view.loop().timers(), [](void* self) { static_cast<PendingHttp*>(self)->OnTimeout(); },
-          this) {
+          this),
+      retries_(call.retries),
+      retry_timer_(
+          &view.loop().timers(), [](void* self) { static_cast<PendingHttp*>(self)->Try(); }, this) {
   // A request of the proxy's own.
   request_->Set(HeaderId::kXEnvoyInternal, "true");
   if (call.timeout_ms > 0) {
@@ -88,6 +99,12 @@ void PendingHttp::Begin(absl::string_view name) {
   ClusterView* cluster = view_.FindCluster(name);
   if (cluster == nullptr) return End(HttpCallEnd::kNoCluster);
   cluster_ = ClusterRef(cluster);
+  if (timeout_ms_ > 0) timer_.StartMs(timeout_ms_);
+  Try();
+}
+
+void PendingHttp::Try() {
+  ClusterView* cluster = cluster_.get();
   lb::PickContext context(view_.random(), lb::TimePoint(view_.loop().now_ns()));
   const lb::Choice choice = cluster->Pick(context);
   if (!choice) {
@@ -95,7 +112,6 @@ void PendingHttp::Begin(absl::string_view name) {
     return End(HttpCallEnd::kFailed);
   }
   pin_ = view_.Pin();
-  if (timeout_ms_ > 0) timer_.StartMs(timeout_ms_);
   sent_ns_ = view_.loop().now_ns();
   PoolKey key;
   using Config = xds::UpstreamHttpOptions::Protocol;
@@ -115,7 +131,10 @@ void PendingHttp::Begin(absl::string_view name) {
   attempt_.reset(new Attempt(this));
   Attempt& attempt = *attempt_;
   attempt.Begin(start);
-  if (attempt_.get() == &attempt && !start.end) attempt.SendBody(request_body_, true);
+  if (attempt_.get() != &attempt || start.end) return;
+  Body body;
+  body.AppendShared(request_body_);
+  attempt.SendBody(body, true);
 }
 
 void PendingHttp::Charge(int status) {
@@ -161,13 +180,36 @@ void PendingHttp::OnTimeout() {
 void PendingHttp::End(HttpCallEnd end) {
   if (end_.has_value()) return;
   end_ = end;
-  timer_.Stop();
   loop().AtEndOfTurn(this);
+}
+
+bool PendingHttp::WantsRetry() const {
+  if (retried_ >= retries_.most || !cluster_) return false;
+  constexpr int kServerError = 500;
+  return *end_ == HttpCallEnd::kFailed ||
+         (*end_ == HttpCallEnd::kAnswered && headers_->status() >= kServerError);
+}
+
+void PendingHttp::StartRetry() {
+  ++retried_;
+  cluster_->stats().Add(ClusterStat::kRqRetry);
+  end_.reset();
+  headers_ = nullptr;
+  body_.Clear();
+  pin_.Release();
+  constexpr uint32_t kMostDoublings = 16;
+  const int64_t delay =
+      std::min(retries_.longest_ms, retries_.base_ms << std::min(retried_ - 1, kMostDoublings));
+  retry_timer_.StartMs(1 +
+                       static_cast<int64_t>(view_.random().Next() %
+                                            static_cast<uint64_t>(std::max<int64_t>(delay, 1))));
 }
 
 void PendingHttp::RunAtEndOfTurn() {
   if (!done_ || !end_.has_value()) return;
   Attempt::Drop(std::move(attempt_), loop());
+  if (WantsRetry()) return StartRetry();
+  timer_.Stop();
   const HttpCallDone done = std::exchange(done_, nullptr);
   HttpAnswer answer;
   answer.end = *end_;
@@ -181,6 +223,7 @@ void PendingHttp::RunAtEndOfTurn() {
 void PendingHttp::Stop() {
   done_ = nullptr;
   timer_.Stop();
+  retry_timer_.Stop();
   Unlink();
   if (attempt_ != nullptr) Attempt::Drop(std::move(attempt_), loop());
   pin_.Release();

@@ -122,9 +122,12 @@ void SetBreakerGauges(health::Breakers& breakers, const StatScope<BreakerStat>& 
 }  // namespace
 
 const ClusterTransport& Cluster::TransportFor(const lb::HostEntry& entry) const {
+  return TransportFor(static_cast<const Metadata*>(entry.attributes->metadata.get()));
+}
+
+const ClusterTransport& Cluster::TransportFor(const Metadata* metadata) const {
   if (matched_transports.empty()) return transport;
-  const xds::UpstreamTransport& chosen =
-      config->TransportFor(static_cast<const Metadata*>(entry.attributes->metadata.get()));
+  const xds::UpstreamTransport& chosen = config->TransportFor(metadata);
   for (const ClusterTransport& match : matched_transports) {
     if (match.config == &chosen) return match;
   }
@@ -160,6 +163,7 @@ absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, 
 
   if (!same_hosts) CountMatches(*cluster, input.previous.get(), stats);
   cluster->drop_overload = std::move(input.drop_overload);
+  cluster->default_bind = std::move(input.default_bind);
   cluster->has_outlier = config.outlier.has_value();
   if (cluster->has_outlier) cluster->outlier = config.outlier->thresholds;
 
@@ -171,6 +175,10 @@ absl::StatusOr<std::shared_ptr<const Cluster>> BuildCluster(ClusterInput input, 
     cluster->shared = MakeShared(config, stats);
   }
   return cluster;
+}
+
+const StatBlock* RegisterClusterStats(const xds::Cluster& config, StatStore& stats) {
+  return stats.Register(PrefixOf(config), ClusterStatSchema());
 }
 
 void PublishMembership(const Cluster& cluster, const Cluster* previous, StatStore& stats) {

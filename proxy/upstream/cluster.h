@@ -81,11 +81,15 @@ class Cluster {
   ClusterTransport transport;
   std::vector<ClusterTransport> matched_transports;  // as config->transport_matches
   std::optional<xds::DropOverload> drop_overload;
+  // Where connections come from when `config` does not say; may be null.
+  std::shared_ptr<const xds::BindConfig> default_bind;
   bool has_outlier = false;
   health::OutlierThresholds outlier;
 
   const std::string& name() const { return config->name; }
   const ClusterTransport& TransportFor(const lb::HostEntry& entry) const;
+  // For a host with this metadata (may be null).
+  const ClusterTransport& TransportFor(const Metadata* metadata) const;
 };
 
 // What a worker finds by name.
@@ -109,6 +113,7 @@ struct ClusterInput {
   std::shared_ptr<const lb::HostSet> hosts;
   std::shared_ptr<const lb::HostSet> local_hosts;  // of the local cluster, for zone-aware routing
   std::optional<xds::DropOverload> drop_overload;
+  std::shared_ptr<const xds::BindConfig> default_bind;
   // The context for one transport; null when secrets are still missing. Whoever provides it may
   // share contexts between equal `key`s with equal secrets.
   std::function<absl::StatusOr<std::shared_ptr<const ClientTlsContext>>(const xds::UpstreamTls&)>
@@ -117,6 +122,9 @@ struct ClusterInput {
   // balancing changed.
   std::shared_ptr<const Cluster> previous;
 };
+
+// The block of a cluster's own numbers (ClusterStat), before there is a state of it; main.
+const StatBlock* RegisterClusterStats(const xds::Cluster& config, StatStore& stats);
 
 // Makes the next state of a cluster. Errors name what cannot be: policy or TLS settings. Main
 // thread: it registers statistics and puts new breaker limits into force at once.

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "proxy/net/connection.h"
 #include "proxy/net/proxy_protocol.h"
@@ -25,10 +26,12 @@ SocketKeepalive KeepaliveOf(const xds::Cluster& config) {
 }
 
 // The local end for a peer of this family; an empty address lets the system choose.
-Address BindAddress(const xds::Cluster& config, Address::Kind family) {
-  if (!config.bind) return {};
-  std::vector<xds::AddressSpec> specs = config.bind->extra_sources;
-  if (config.bind->source) specs.insert(specs.begin(), *config.bind->source);
+Address BindAddress(const Cluster& cluster, Address::Kind family) {
+  const xds::BindConfig* bind =
+      cluster.config->bind ? &*cluster.config->bind : cluster.default_bind.get();
+  if (bind == nullptr) return {};
+  std::vector<xds::AddressSpec> specs = bind->extra_sources;
+  if (bind->source) specs.insert(specs.begin(), *bind->source);
   for (const xds::AddressSpec& spec : specs) {
     const std::optional<Address> address = Address::FromIp(spec.host, spec.port);
     if (address && address->kind() == family) return *address;
@@ -65,6 +68,9 @@ std::string PrefaceOf(const xds::UpstreamTransport& transport, const Connection*
   return WriteProxyHeader(1, upstream.stream().local_address(), to, {});
 }
 
+constexpr absl::string_view kBindFailed = "failed to bind to ";
+constexpr absl::string_view kConnectFailed = "immediate connect error: ";
+
 class SocketsDialer final : public Dialer {
  public:
   std::unique_ptr<Connection> Dial(Loop& loop, const DialTarget& target,
@@ -78,11 +84,14 @@ class SocketsDialer final : public Dialer {
     const Address to =
         Address::FromSockaddr(target.host.address().get(), target.host.address().length());
     int error = 0;
+    bool binding = false;
+    const Address from = BindAddress(target.cluster, to.kind());
     std::unique_ptr<ByteStream> stream =
-        ConnectSocket(&loop, to, BindAddress(*target.cluster.config, to.kind()),
-                      KeepaliveOf(*target.cluster.config), &error);
+        ConnectSocket(&loop, to, from, KeepaliveOf(*target.cluster.config), &error, &binding);
     if (stream == nullptr) {
-      *reason = absl::StrCat("immediate connect error: ", strerror(error));
+      *reason = binding ? absl::StrCat(kBindFailed, from.ToString(), ": ", strerror(error))
+                        : absl::StrCat(kConnectFailed, strerror(error),
+                                       "|remote address:", to.ToString());
       return nullptr;
     }
     const bool check_sni = !target.sni.empty() && target.cluster.config->http.auto_san_validation;
@@ -103,6 +112,13 @@ class SocketsDialer final : public Dialer {
 };
 
 }  // namespace
+
+PoolFailureKind KindOfDialFailure(absl::string_view reason) {
+  return absl::StartsWith(reason, kConnectFailed) ? PoolFailureKind::kConnectFailed
+                                                  : PoolFailureKind::kLocalFailed;
+}
+
+bool FailedToBind(absl::string_view reason) { return absl::StartsWith(reason, kBindFailed); }
 
 Dialer& SocketDialer() {
   static SocketsDialer dialer;

@@ -10,6 +10,7 @@
 #include "proxy/base/loop.h"
 #include "proxy/net/connection.h"
 #include "proxy/upstream/cluster.h"
+#include "proxy/upstream/pool.h"
 
 namespace remora::proxy {
 
@@ -38,6 +39,11 @@ class Dialer {
   virtual std::unique_ptr<Connection> Dial(Loop& loop, const DialTarget& target,
                                            std::string* reason) = 0;
 };
+
+// What a connection that could not even be tried failed by, from the reason that the dialer gave.
+PoolFailureKind KindOfDialFailure(absl::string_view reason);
+// Whether it was the local end that could not be had.
+bool FailedToBind(absl::string_view reason);
 
 // Connects sockets; dresses them in TLS as the target's transport says. Stateless, for any loop.
 Dialer& SocketDialer();

@@ -96,6 +96,20 @@ void HttpPool::Claim(StreamLease* lease) {
   lease->ticket_ = std::move(ticket);
   Enqueue(lease);
   if (waiting_size_ > coming_) Grow();
+  Preconnect();
+}
+
+// Room for more streams than there are, as the cluster's ratio says (Envoy's rule: at most three
+// connections for one request).
+void HttpPool::Preconnect() {
+  const double ratio = view_->config().preconnect_ratio;
+  if (ratio <= 1.0 || drain_) return;
+  constexpr int kMost = 2;
+  for (int i = 0; i < kMost; ++i) {
+    const double active = static_cast<double>(busy_.size);
+    const double wanted = (static_cast<double>(waiting_size_) + active) * ratio;
+    if (wanted <= static_cast<double>(coming_ + ready_.size) + active || !Grow()) return;
+  }
 }
 
 void HttpPool::Fail(StreamLease* lease, const PoolFailure& failure) {

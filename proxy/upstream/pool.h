@@ -151,6 +151,7 @@ class HttpPool {
   bool Attach(StreamLease* lease, UpstreamConnection* connection);
   void Fail(StreamLease* lease, const PoolFailure& failure);
   bool Grow();
+  void Preconnect();
   ConnectionList& ListOf(uint8_t state);
   void Unlink(UpstreamConnection* connection);
   void Enqueue(StreamLease* lease);

@@ -1,8 +1,13 @@
 #include "proxy/upstream/tcp_pool.h"
 
+#include <string>
 #include <utility>
+#include <vector>
 
+#include "absl/strings/str_split.h"
 #include "absl/time/time.h"
+#include "filters/api/filter_state.h"
+#include "filters/api/stream_info.h"
 #include "proxy/upstream/dialer.h"
 
 namespace remora::proxy {
@@ -12,6 +17,10 @@ constexpr int64_t kNsPerMs = 1000000;
 
 uint64_t MsSince(int64_t start_ns, const Loop& loop) {
   return static_cast<uint64_t>((loop.now_ns() - start_ns) / kNsPerMs);
+}
+
+const std::string* Noted(const FilterState* state, absl::string_view key) {
+  return state == nullptr ? nullptr : state->Find(key);
 }
 
 }  // namespace
@@ -31,7 +40,7 @@ void TcpLease::Open(ClusterView& view, const lb::Choice& choice, health::Routing
   // A session waits for its own connection only, so a connection that may not be is an overflow,
   // the first one too.
   connection_ticket_ = view.TakeConnection(*host_->host, priority, /*first=*/false);
-  if (!connection_ticket_) return Refuse(ClusterStat::kRqPendingOverflow);
+  if (!connection_ticket_) return Refuse(std::nullopt);
   stats.Add(ClusterStat::kRqPendingTotal);
   stats.Add(ClusterStat::kRqPendingActive);
   stats.Add(ClusterStat::kCxTotal);
@@ -48,11 +57,18 @@ void TcpLease::Open(ClusterView& view, const lb::Choice& choice, health::Routing
   connect_timer_.emplace(
       &view.loop().timers(), [](void* self) { static_cast<TcpLease*>(self)->OnConnectTimer(); },
       this);
+  const ConnectionInfo* client = downstream_ == nullptr ? nullptr : &downstream_->info();
+  const FilterState* noted = client == nullptr ? nullptr : client->filter_state;
+  std::vector<absl::string_view> protocols;
+  if (const std::string* text = Noted(noted, "envoy.network.application_protocols")) {
+    protocols = absl::StrSplit(*text, ',');
+  }
+  const std::string* name = Noted(noted, "envoy.network.upstream_server_name");
   const DialTarget target{*host_->host,
                           view.cluster(),
                           view.transport(view.TransportIndex(*choice.entry)),
-                          {},
-                          {},
+                          name == nullptr ? absl::string_view() : absl::string_view(*name),
+                          protocols,
                           &view.owner().stats(),
                           downstream_};
   connection_ = view.owner().dialer().Dial(view.loop(), target, &failure_reason_);
@@ -64,8 +80,8 @@ void TcpLease::Open(ClusterView& view, const lb::Choice& choice, health::Routing
   connection_->Start(this);
 }
 
-void TcpLease::Refuse(ClusterStat stat) {
-  cluster_->stats().Add(stat);
+void TcpLease::Refuse(std::optional<ClusterStat> stat) {
+  if (stat.has_value()) cluster_->stats().Add(*stat);
   request_ticket_.Release();
   --std::exchange(host_, nullptr)->refs;
   cluster_.Release();

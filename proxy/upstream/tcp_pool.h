@@ -67,8 +67,8 @@ class TcpLease : private ConnectionEvents {
 
   void OnConnectTimer();
   void FailConnect(PoolFailureKind kind, bool local);
-  // Overflow: nothing was opened.
-  void Refuse(ClusterStat stat);
+  // Overflow: nothing was opened. The breaker of connections has counted by itself.
+  void Refuse(std::optional<ClusterStat> stat);
   // Gives back tickets, counts and the connection.
   void End(bool local);
   void CountBytes();

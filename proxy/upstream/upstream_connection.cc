@@ -84,6 +84,7 @@ void UpstreamConnection::Dial() {
                           &view().owner().stats()};
   connection_ = view().owner().dialer().Dial(view().loop(), target, &failure_reason_);
   if (connection_ == nullptr) {
+    if (FailedToBind(failure_reason_)) stats().Add(ClusterStat::kBindErrors);
     connect_timer_.Start(0);
     return;
   }
@@ -327,7 +328,7 @@ void UpstreamConnection::End(bool local) {
   }
   PoolFailure failure;
   failure.kind = timed_out_               ? PoolFailureKind::kTimeout
-                 : connection_ == nullptr ? PoolFailureKind::kLocalFailed
+                 : connection_ == nullptr ? KindOfDialFailure(failure_reason_)
                                           : PoolFailureKind::kConnectFailed;
   failure.transport_reason = failure_reason_;
   pool->OnConnectFailed(failure);

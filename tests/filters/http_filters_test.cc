@@ -9,6 +9,7 @@
 #include "envoy/extensions/filters/http/header_mutation/v3/header_mutation.pb.h"
 #include "envoy/extensions/filters/http/health_check/v3/health_check.pb.h"
 #include "envoy/extensions/filters/http/local_ratelimit/v3/local_rate_limit.pb.h"
+#include "filters/api/cluster_health.h"
 #include "filters/registry.h"
 #include "filters/token_bucket.h"
 #include "tests/support/filters/filter_harness.h"
@@ -231,6 +232,29 @@ TEST(HealthCheckTest, AnswersByItself) {
   harness.Response();
   EXPECT_EQ(harness.Value(harness.response, "x-envoy-immediate-health-check-fail"), "true");
   EXPECT_EQ(harness.Value(harness.response, "x-envoy-upstream-healthchecked-cluster"), "us");
+}
+
+struct HarnessWithHosts : Harness<HealthCheck>, ClusterHealth {
+  using Harness<HealthCheck>::Harness;
+  std::optional<Hosts> HostsOf(absl::string_view name) const override {
+    return name == "c" ? std::optional<Hosts>(hosts) : std::nullopt;
+  }
+  Hosts hosts{4, 2};
+};
+
+TEST(HealthCheckTest, SpeaksForItsClusters) {
+  HarnessWithHosts harness(std::string(kPath) + R"(pass_through_mode { value: false }
+      cluster_min_healthy_percentages { key: "c" value { value: 50 } })");
+  harness.request.set_pseudo(HeaderId::kPath, "/hz");
+  EXPECT_EQ(harness.Request(), Verdict::kReplied);
+  EXPECT_EQ(harness.reply_status, 200);
+  harness.hosts = {4, 1};
+  EXPECT_EQ(harness.Request(), Verdict::kReplied);
+  EXPECT_EQ(harness.reply_status, 503);
+  EXPECT_EQ(harness.reply_details, "health_check_failed_cluster_unhealthy");
+  harness.hosts = {0, 0};
+  EXPECT_EQ(harness.Request(), Verdict::kReplied);
+  EXPECT_EQ(harness.reply_details, "health_check_failed_cluster_empty");
 }
 
 TEST(HealthCheckTest, RemembersTheUpstreamsAnswerForAWhile) {

@@ -69,6 +69,8 @@ TEST(JwtTokenTest, FaultsAreTold) {
                 {"e30.e30.c2ln", JwtStatus::kHeaderAlg},
                 {"eyJhbGciOiJub25lIn0.e30.c2ln", JwtStatus::kUnknownAlg},
                 {"eyJhbGciOiJFUzI1NiJ9.!!.c2ln", JwtStatus::kPayloadBase64},
+                // White space is passed over.
+                {"eyJhbG ciOiJFUzI1NiJ9.e30.c2 ln", JwtStatus::kOk},
                 {"eyJhbGciOiJFUzI1NiJ9.e30.!", JwtStatus::kSignatureBase64}};
   for (const auto& one : kCases) {
     JwtToken token;
@@ -304,6 +306,43 @@ TEST(JwtAuthnTest, KeysAreFetchedOnceAndKept) {
   // The next request finds them.
   harness.Bearer(Sign(R"({"iss":"iss"})"));
   EXPECT_EQ(harness.Request(), Verdict::kContinue);
+}
+
+TEST(JwtAuthnTest, GoodTokensAreRememberedWhereAskedFor) {
+  Harness harness(Local("jwt_cache_config { jwt_cache_size: 5 }"));
+  harness.Bearer(Sign(R"({"iss":"iss"})"));
+  EXPECT_EQ(harness.Request(), Verdict::kContinue);
+  harness.Bearer(Sign(R"({"iss":"iss"})"));
+  EXPECT_EQ(harness.Request(), Verdict::kContinue);
+  EXPECT_EQ(harness.Stat("jwt_cache_miss"), 1u);
+  EXPECT_EQ(harness.Stat("jwt_cache_hit"), 1u);
+  // A bad one is looked at each time.
+  for (int i = 0; i < 2; ++i) {
+    harness.request.Remove("authorization");
+    harness.Bearer(Sign(R"({"iss":"iss"})", "other"));
+    EXPECT_EQ(harness.Request(), Verdict::kReplied);
+  }
+  EXPECT_EQ(harness.Stat("jwt_cache_miss"), 3u);
+}
+
+TEST(JwtAuthnTest, ClaimsMayBePassedOnUnverified) {
+  Harness harness(
+      Local(R"(claim_to_headers { header_name: "x-l" claim_name: "l" } payload_in_metadata: "p")"),
+      R"(rules { match { prefix: "/" } requires_ { extract_only_without_validation {} } })");
+  harness.Bearer(Sign(R"({"iss":"iss","l":[1,2]})", "other"));
+  EXPECT_EQ(harness.Request(), Verdict::kContinue);
+  EXPECT_EQ(harness.Value(harness.request, "x-l"), "WzEsMl0=");
+  EXPECT_EQ(harness.Value(harness.request, "x-jwt-signature-verified"), "false");
+  harness.request.Remove("authorization");
+  EXPECT_EQ(harness.Request(), Verdict::kContinue);
+  EXPECT_EQ(harness.Value(harness.request, "x-l"), "(none)");
+}
+
+TEST(JwtAuthnTest, AMissingTokenIsAFailureToNote) {
+  Harness harness(Local(R"(failed_status_in_metadata: "f")"));
+  EXPECT_EQ(harness.Request(), Verdict::kReplied);
+  EXPECT_EQ(harness.metadata.namespaces["envoy.filters.http.jwt_authn"].ToJson(),
+            R"({"f":{"code":1,"message":"Jwt is missing"}})");
 }
 
 TEST(JwtAuthnTest, AFailedFetchRefuses) {

@@ -7,6 +7,9 @@
 
 #include "envoy/config/rbac/v3/rbac.pb.h"
 #include "envoy/extensions/filters/http/rbac/v3/rbac.pb.h"
+#include "envoy/extensions/path/match/uri_template/v3/uri_template_match.pb.h"
+#include "envoy/extensions/rbac/principals/mtls_authenticated/v3/mtls_authenticated.pb.h"
+#include "filters/api/filter_state.h"
 #include "filters/api/headers.h"
 #include "tests/support/filters/filter_harness.h"
 
@@ -16,6 +19,8 @@ namespace {
 using testing::FilterHarness;
 using RbacProto = envoy::config::rbac::v3::RBAC;
 using FilterProto = envoy::extensions::filters::http::rbac::v3::RBAC;
+using UriTemplateProto = envoy::extensions::path::match::uri_template::v3::UriTemplateMatchConfig;
+using ValidatedProto = envoy::extensions::rbac::principals::mtls_authenticated::v3::Config;
 using RouteProto = envoy::extensions::filters::http::rbac::v3::RBACPerRoute;
 
 template <typename Proto>
@@ -108,9 +113,93 @@ TEST_F(RbacTest, IdentitiesComeFromTheCertificate) {
 }
 
 TEST_F(RbacTest, WhatIsNotSupportedIsRefused) {
-  auto engine = RbacEngine::Parse(Parsed<RbacProto>(
-      Policy("any: true", "filter_state { key: \"k\" string_match { exact: \"v\" } }")));
+  auto engine =
+      RbacEngine::Parse(Parsed<RbacProto>(Policy("matcher { name: \"m\" }", "any: true")));
   EXPECT_FALSE(engine.ok());
+  EXPECT_FALSE(
+      RbacEngine::Parse(Parsed<RbacProto>(Policy("any: true", "custom { name: \"c\" }"))).ok());
+  EXPECT_FALSE(RbacEngine::Parse(Parsed<RbacProto>("audit_logging_options { logger_configs { "
+                                                   "audit_logger { name: \"a\" } } }"))
+                   .ok());
+}
+
+TEST_F(RbacTest, FilterStateAndMetadataOfRoutes) {
+  const std::string wanted = "filter_state { key: \"k\" string_match { exact: \"v\" } }";
+  EXPECT_FALSE(Admits(wanted));
+  FilterState state;
+  state.texts["k"] = "v";
+  info_.filter_state = &state;
+  EXPECT_TRUE(Admits(wanted));
+  state.texts["k"] = "10.1.2.3:80";
+  EXPECT_TRUE(
+      Admits("filter_state { key: \"k\" address_match { ranges { address_prefix: \"10.0.0.0\" "
+             "prefix_len { value: 8 } } } }"));
+
+  const std::string sourced =
+      "sourced_metadata { metadata_source: ROUTE metadata_matcher { filter: \"f\" path { key: "
+      "\"a\" } value { present_match: true } } }";
+  EXPECT_FALSE(Permits(sourced));
+  Metadata metadata;
+  metadata.namespaces["f"] = MetadataValue::Fields{{"a", MetadataValue(true)}};
+  info_.route_metadata = &metadata;
+  EXPECT_TRUE(Permits(sourced));
+  EXPECT_TRUE(Admits(sourced));
+}
+
+TEST_F(RbacTest, UriTemplatesAndTheHostHeader) {
+  UriTemplateProto pattern;
+  pattern.set_path_template("/a/{x}");
+  google::protobuf::Any any;
+  any.PackFrom(pattern);
+  RbacProto proto = Parsed<RbacProto>(Policy("uri_template { name: \"t\" }", "any: true"));
+  *(*proto.mutable_policies())["p"]
+       .mutable_permissions(0)
+       ->mutable_uri_template()
+       ->mutable_typed_config() = any;
+  auto engine = RbacEngine::Parse(proto);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  EXPECT_TRUE(engine->Judge({info_, &request_}).allowed);
+  request_.set_pseudo(HeaderId::kPath, "/a/b/c");
+  EXPECT_FALSE(engine->Judge({info_, &request_}).allowed);
+
+  request_.set_pseudo(HeaderId::kAuthority, "web");
+  EXPECT_TRUE(Permits("header { name: \"Host\" string_match { exact: \"web\" } }"));
+}
+
+TEST_F(RbacTest, OnlyCertificatesThatWereVerifiedCount) {
+  ValidatedProto wanted;
+  wanted.mutable_san_matcher()->set_san_type(
+      envoy::extensions::transport_sockets::tls::v3::SubjectAltNameMatcher::DNS);
+  wanted.mutable_san_matcher()->mutable_matcher()->set_exact("a.b");
+  RbacProto proto = Parsed<RbacProto>(Policy("any: true", "custom { name: \"m\" }"));
+  (*proto.mutable_policies())["p"]
+      .mutable_principals(0)
+      ->mutable_custom()
+      ->mutable_typed_config()
+      ->PackFrom(wanted);
+  auto engine = RbacEngine::Parse(proto);
+  ASSERT_TRUE(engine.ok()) << engine.status();
+  TlsFacts tls;
+  tls.peer_dns_sans = {"a.b"};
+  connection_.tls = &tls;
+  EXPECT_FALSE(engine->Judge({info_, &request_}).allowed);
+  tls.peer_certificate_validated = true;
+  EXPECT_TRUE(engine->Judge({info_, &request_}).allowed);
+  tls.peer_dns_sans = {"c.d"};
+  EXPECT_FALSE(engine->Judge({info_, &request_}).allowed);
+}
+
+TEST(RbacFilterTest, NotesWhatItFound) {
+  FilterProto proto = Parsed<FilterProto>(
+      "rules { action: LOG policies { key: \"p\" value { permissions { any: true } principals { "
+      "any: true } } } } shadow_rules { action: ALLOW } shadow_rules_stat_prefix: \"sh_\"");
+  FilterHarness harness(FilterProto::descriptor()->full_name(), proto.SerializeAsString());
+  EXPECT_EQ(harness.Request(), Verdict::kContinue);
+  EXPECT_EQ(harness.Stat("allowed"), 1u);
+  EXPECT_EQ(harness.metadata.namespaces["envoy.filters.http.rbac"].ToJson(),
+            "{\"enforced_effective_policy_id\":\"p\",\"enforced_engine_result\":\"allowed\","
+            "\"sh_shadow_engine_result\":\"denied\"}");
+  EXPECT_EQ(harness.metadata.namespaces["envoy.common"].ToJson(), "{\"access_log_hint\":true}");
 }
 
 TEST(RbacFilterTest, DeniesByName) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "envoy/config/cluster/v3/cluster.pb.h"
 #include "tests/support/xds/parsing.h"
+#include "xds/cluster_routing.h"
 #include "xds/tls.h"
 
 namespace remora::xds {
@@ -135,6 +136,27 @@ TEST(ClusterParsing, HttpOptionsOfEitherSpelling) {
             UpstreamHttpOptions::Protocol::kUseDownstream);
   EXPECT_THAT(Read(absl::StrCat(typed, "auto_config: {}}}")).errors,
               ElementsAre(HasSubstr("non-ALPN transport socket")));
+}
+
+TEST(ClusterParsing, WhatIsSaidInPlaceOfRoutes) {
+  const auto cluster = Read(absl::StrCat(Endpoints("127.0.0.1"), R"(,
+    load_balancing_policy: {policies: [{typed_extension_config: {name: m, typed_config: {
+      '@type': type.googleapis.com/envoy.extensions.load_balancing_policies.maglev.v3.Maglev,
+      consistent_hashing_lb_config: {hash_policy: [{header: {header_name: X-Own}}]}}}}]},
+    typed_extension_protocol_options: {envoy.extensions.upstreams.http.v3.HttpProtocolOptions: {
+      '@type': type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions,
+      explicit_http_config: {http_protocol_options: {}},
+      hash_policy: [{header: {header_name: later}}],
+      retry_policy: {retry_on: 5xx},
+      request_mirror_policies: [{cluster: m}]}})"));
+  ASSERT_NE(cluster.value, nullptr) << cluster.AllErrors();
+  ASSERT_NE(cluster->routing, nullptr);
+  ASSERT_EQ(cluster->routing->hash_policies.size(), 1u);
+  EXPECT_EQ(cluster->routing->hash_policies[0].name, "x-own");
+  ASSERT_EQ(cluster->routing->mirrors.size(), 1u);
+  ASSERT_TRUE(cluster->routing->retry.has_value());
+  EXPECT_EQ(cluster->routing->retry->retry_on, kRetry5xx);
+  EXPECT_EQ(Read(Endpoints("127.0.0.1"))->routing, nullptr);
 }
 
 TEST(ClusterParsing, BreakersByPriority) {

@@ -25,7 +25,7 @@ ProbeAnswer Answer(int status) {
 
 TEST(ProbeRequestTest, AnHttpProbeAsksForItsPathUnderTheHostsName) {
   Arena arena;
-  const Headers* headers = ProbeRequest(HttpCheck(), "web.example", &arena);
+  const Headers* headers = ProbeRequest(HttpCheck(), "web.example", StreamInfo(), &arena);
   EXPECT_EQ(headers->method(), "GET");
   EXPECT_EQ(headers->path(), "/healthz");
   EXPECT_EQ(headers->authority(), "web.example");
@@ -49,7 +49,7 @@ TEST(ProbeRequestTest, HostHeadersAndBodyAsConfigured) {
   probe.headers_to_add = {set, absent};
   probe.headers_to_remove = {"user-agent"};
   Arena arena;
-  const Headers* headers = ProbeRequest(HttpCheck(probe), "web", &arena);
+  const Headers* headers = ProbeRequest(HttpCheck(probe), "web", StreamInfo(), &arena);
   EXPECT_EQ(headers->authority(), "other");
   EXPECT_EQ(headers->method(), "POST");
   EXPECT_EQ(headers->GetJoined("x-check"), "1");
@@ -62,7 +62,7 @@ TEST(ProbeRequestTest, AGrpcProbeIsAHealthCheckRequest) {
   xds::HealthCheck check;
   check.probe = xds::GrpcProbe{};
   Arena arena;
-  const Headers* headers = ProbeRequest(check, "web", &arena);
+  const Headers* headers = ProbeRequest(check, "web", StreamInfo(), &arena);
   EXPECT_EQ(headers->method(), "POST");
   EXPECT_EQ(headers->path(), "/grpc.health.v1.Health/Check");
   EXPECT_EQ(headers->Value(HeaderId::kContentType), "application/grpc");

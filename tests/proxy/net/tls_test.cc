@@ -1,5 +1,7 @@
 #include <openssl/ssl.h>
+#include <stdio.h>
 
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -327,6 +329,63 @@ TEST_F(TlsTest, TheNameAndTheKeyTypeChooseTheCertificate) {
   MakeContexts();
   ASSERT_TRUE(Handshake());
   EXPECT_EQ(c_->facts()->peer_subject, "CN=rsa");
+}
+
+TEST_F(TlsTest, ANameThatIsGivenDecides) {
+  const TestCertificate rsa =
+      MakeCertificate({.common_name = "rsa", .sans = {"DNS:rsa.test"}, .rsa = true}, &ca_);
+  server_input_.certificates = {server_cert_.AsConfig(), rsa.AsConfig()};
+  client_input_.validation.reset();
+  // As it is spelled; the first certificate is for names that no other one is for.
+  ASSERT_TRUE(Handshake({"rsa.test", {}}));
+  EXPECT_EQ(c_->facts()->peer_subject, "CN=rsa");
+  ASSERT_TRUE(Handshake({"RSA.test", {}}));
+  EXPECT_EQ(c_->facts()->peer_subject, "CN=server");
+  // Another name's certificate is no help to a client that cannot use its own.
+  client_.common.max_version = xds::TlsVersion::k12;
+  client_.common.cipher_suites = {"ECDHE-RSA-AES128-GCM-SHA256"};
+  MakeContexts();
+  EXPECT_FALSE(Handshake({"srv.test", {}}));
+  server_.full_scan_certs_on_sni_mismatch = true;
+  MakeContexts();
+  EXPECT_TRUE(Handshake({"srv.test", {}}));
+}
+
+TEST_F(TlsTest, ADemandNeedsAnAuthority) {
+  server_.require_client_certificate = true;
+  EXPECT_TRUE(Handshake());
+  EXPECT_EQ(Stat("listener.l.ssl.no_certificate"), 1u);
+}
+
+TEST_F(TlsTest, TheDepthCountsTheAnchor) {
+  const TestCertificate between = MakeCertificate({.common_name = "between", .ca = true}, &ca_);
+  TestCertificate leaf = MakeCertificate({.common_name = "leaf"}, &between);
+  leaf.pem += between.pem;
+  server_input_.certificates = {leaf.AsConfig()};
+  client_input_.validation->max_verify_depth = 2;
+  EXPECT_TRUE(Handshake());
+  client_input_.validation->max_verify_depth = 1;
+  MakeContexts();
+  EXPECT_FALSE(Handshake());
+}
+
+TEST_F(TlsTest, SecretsAreWrittenWhereAskedFor) {
+  const std::string path = ::testing::TempDir() + "/keys.log";
+  remove(path.c_str());
+  server_.common.key_log.path = path;
+  ASSERT_TRUE(Handshake());
+  std::ifstream file(path);
+  std::string line;
+  ASSERT_TRUE(std::getline(file, line));
+  EXPECT_THAT(line, HasSubstr("_TRAFFIC_SECRET "));
+  server_.common.key_log.path = ::testing::TempDir() + "/no/such/folder";
+  EXPECT_FALSE(ServerTlsContext::Make(server_, server_input_).ok());
+}
+
+TEST_F(TlsTest, AStapleMayBeDemanded) {
+  server_.ocsp_policy = xds::DownstreamTls::OcspPolicy::kMust;
+  EXPECT_THAT(std::string(ServerTlsContext::Make(server_, server_input_).status().message()),
+              HasSubstr("Required OCSP response is missing"));
 }
 
 TEST_F(TlsTest, SessionsAreResumedButNotAcrossContexts) {

@@ -45,6 +45,13 @@ TEST_F(RouterHeadersTest, GrpcTimeoutUnits) {
   }
 }
 
+TEST_F(RouterHeadersTest, TheExpectedTimeoutMayBeTheLimit) {
+  request_.Add(HeaderId::kXEnvoyExpectedRqTimeoutMs, "300");
+  EXPECT_EQ(ReadTimeouts(action(), nullptr, false, request_, false).global_ms, 15000);
+  request_.Set(HeaderId::kXEnvoyExpectedRqTimeoutMs, "300");
+  EXPECT_EQ(ReadTimeouts(action(), nullptr, true, request_, false).global_ms, 300);
+}
+
 TEST_F(RouterHeadersTest, TimeoutsOfRouteAndHeaders) {
   RequestTimeouts timeouts = ReadTimeouts(action(), request_, false);
   EXPECT_EQ(timeouts.global_ms, 15000);

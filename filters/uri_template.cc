@@ -1,4 +1,4 @@
-#include "xds/uri_template.h"
+#include "filters/uri_template.h"
 
 #include <re2/re2.h>
 
@@ -7,7 +7,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
-namespace remora::xds {
+namespace remora {
 namespace {
 
 constexpr absl::string_view kSegment = "[a-zA-Z0-9-._~%!$&'()+,;:@=]+";
@@ -165,4 +165,4 @@ absl::Status UriTemplate::CheckRewrite(absl::string_view rewrite) const {
   return AsSubstitution(rewrite, variables_).status();
 }
 
-}  // namespace remora::xds
+}  // namespace remora

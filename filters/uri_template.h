@@ -1,5 +1,5 @@
-#ifndef REMORA_XDS_URI_TEMPLATE_H_
-#define REMORA_XDS_URI_TEMPLATE_H_
+#ifndef REMORA_FILTERS_URI_TEMPLATE_H_
+#define REMORA_FILTERS_URI_TEMPLATE_H_
 
 #include <string>
 #include <utility>
@@ -9,7 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "filters/matchers.h"
 
-namespace remora::xds {
+namespace remora {
 
 // A path pattern with variables, as path_match_policy's UriTemplateMatchConfig:
 // "/users/{id}/{rest=**}". Compiled to one regular expression.
@@ -28,6 +28,6 @@ class UriTemplate {
   std::vector<std::string> variables_;  // in the order of their groups
 };
 
-}  // namespace remora::xds
+}  // namespace remora
 
-#endif  // REMORA_XDS_URI_TEMPLATE_H_
+#endif  // REMORA_FILTERS_URI_TEMPLATE_H_
