@@ -219,6 +219,7 @@ void Stream::NoteWireBytes() {
 
 void Stream::OnReset(ResetReason reason, absl::string_view details) {
   if (ended_) return;
+  if (codec_stream_ != nullptr) NoteWireBytes();
   codec_stream_ = nullptr;
   connection_->stats().Add(HttpStat::kRqRxReset);
   switch (reason) {

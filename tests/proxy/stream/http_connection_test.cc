@@ -402,5 +402,16 @@ TEST_F(HttpConnectionTest, UnderscoresAreCountedWithTheCodecs) {
   EXPECT_EQ(upstream.Stat("http1.dropped_headers_with_underscores"), 2u);
 }
 
+TEST_F(HttpConnectionTest, WhatAnAbandonedRequestTookIsLogged) {
+  Configure(WithLog(*this,
+                    "%RESPONSE_FLAGS% %DOWNSTREAM_WIRE_BYTES_RECEIVED% "
+                    "%DOWNSTREAM_HEADER_BYTES_RECEIVED%"));
+  Connect();
+  EXPECT_EQ(Talk("GET /up HTTP/1.1\r\nHost: a\r\n\r\n"), "");
+  far->SendEof();
+  Turn();
+  EXPECT_EQ(Log(), "DC 29 8\n");
+}
+
 }  // namespace
 }  // namespace remora::testing
