@@ -289,13 +289,17 @@ absl::Status ParseTypedMetadata(absl::string_view argument, FormatArgs* args) {
 
 enum FilterStateForm { kTyped, kPlain, kField };
 
-// KEY, KEY:PLAIN (the text as it is) or KEY:TYPED (as JSON).
+// KEY, KEY:PLAIN (the text as it is) or KEY:TYPED (as JSON). Whoever notes more than a text notes
+// its JSON under "KEY.json".
 FormatValue FilterStateText(const FormatArgs& args, const StreamInfo& info, std::string* scratch) {
   const std::string* text =
       info.filter_state == nullptr ? nullptr : info.filter_state->Find(args.name);
   // A text has no fields.
   if (text == nullptr || args.mode == kField) return {};
   if (args.mode == kPlain) return FormatValue::Text(*text);
+  if (const std::string* json = info.filter_state->Find(args.name + ".json"); json != nullptr) {
+    return FormatValue::Json(*json);
+  }
   AppendJsonString(*text, scratch);
   return FormatValue::Json(*scratch);
 }

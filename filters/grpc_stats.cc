@@ -105,7 +105,10 @@ class GrpcStatsFilter final : public HttpFilter {
     add("requestMessageCount", requests_.count());
     add("responseMessageCount", responses_.count());
     text += "}";
-    context_->filter_state().texts["envoy.filters.http.grpc_stats"] = std::move(text);
+    auto& texts = context_->filter_state().texts;
+    texts["envoy.filters.http.grpc_stats"] =
+        absl::StrCat(requests_.count(), ",", responses_.count());
+    texts["envoy.filters.http.grpc_stats.json"] = std::move(text);
   }
 
   void RecordTime() {

@@ -5,6 +5,7 @@
 #include "envoy/extensions/filters/http/grpc_http1_bridge/v3/config.pb.h"
 #include "envoy/extensions/filters/http/grpc_stats/v3/config.pb.h"
 #include "envoy/extensions/filters/http/grpc_web/v3/grpc_web.pb.h"
+#include "filters/formatter.h"
 #include "filters/grpc_counts.h"
 #include "tests/support/filters/typed_harness.h"
 
@@ -45,7 +46,13 @@ TEST(GrpcStatsTest, CallsAndMessagesOfAllMethods) {
   harness.Request(false);
   std::string piece = kFrame;
   harness.RequestPiece(&piece, true);
-  EXPECT_EQ(harness.state.texts["envoy.filters.http.grpc_stats"], R"({"requestMessageCount":"1"})");
+  EXPECT_EQ(harness.state.texts["envoy.filters.http.grpc_stats"], "1,0");
+  harness.info().filter_state = &harness.state;
+  auto formatter = Formatter::Parse("%FILTER_STATE(envoy.filters.http.grpc_stats)%");
+  ASSERT_TRUE(formatter.ok());
+  std::string logged;
+  (*formatter)->Format(harness.info(), &logged);
+  EXPECT_EQ(logged, R"({"requestMessageCount":"1"})");
   harness.response.Add("content-type", "application/grpc");
   harness.ResponseHeaders();
   piece = kFrame;
