@@ -146,10 +146,12 @@ void JoinListenerAddress(Dissection* name) {
 }
 
 void ExtractCluster(Dissection* name, TaggedName* out) {
-  constexpr WordTag kGrpc[] = {{"grpc", "envoy.grpc_bridge_service"}};
   constexpr WordTag kFilters[] = {{"ext_authz", "envoy.ext_authz_prefix"}};
   TakeTls(name, 2, out);
-  if (name->size() > 5) TakeAfter(name, 2, kGrpc, out);
+  if (name->size() > 5 && (*name)[2] == "grpc") {
+    name->TakePart(4, "envoy.grpc_bridge_method", out);
+    name->TakePart(3, "envoy.grpc_bridge_service", out);
+  }
   name->TakePart(1, "envoy.cluster_name", out);
   if (name->size() > 4) TakeAfter(name, 2, kFilters, out);
 }

@@ -28,6 +28,9 @@ constexpr Row kRows[] = {
     {"cluster.web.external.upstream_rq_2xx",
      "cluster.external.upstream_rq_xx{envoy.response_code_class=2,envoy.cluster_name=web}"},
     {"cluster.web.upstream_rq_completed", "cluster.upstream_rq_completed{envoy.cluster_name=web}"},
+    {"cluster.web.grpc.a.b.S.M.total",
+     "cluster.grpc.S.M.total{envoy.grpc_bridge_method=b,envoy.grpc_bridge_service=a,"
+     "envoy.cluster_name=web}"},
     {"cluster.web.dot.bind_errors", "cluster.dot.bind_errors{envoy.cluster_name=web}"},
     {"cluster.web.ext_authz.eas.denied",
      "cluster.ext_authz.denied{envoy.cluster_name=web,envoy.ext_authz_prefix=eas}"},
