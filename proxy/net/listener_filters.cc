@@ -245,7 +245,14 @@ ListenerFilterRun::Result ListenerFilterRun::RestoreDestination(Connection& conn
   if (getsockopt(descriptor, level, kOriginalDestination, &storage, &size) != 0)
     return Result::kDone;
   const Address meant = Address::FromSockaddr(reinterpret_cast<sockaddr*>(&storage), size);
-  if (meant.is_ip()) {
+  // The kernel also tracks connections that nobody redirected: those were meant for this socket, or
+  // for what a PROXY header says.
+  sockaddr_storage own;
+  socklen_t own_size = sizeof(own);
+  const bool redirected =
+      getsockname(descriptor, reinterpret_cast<sockaddr*>(&own), &own_size) != 0 ||
+      Address::FromSockaddr(reinterpret_cast<sockaddr*>(&own), own_size) != meant;
+  if (meant.is_ip() && redirected) {
     destination_restored_ = true;
     connection.info().local_restored = true;
     connection.info().local = meant;
