@@ -134,8 +134,8 @@ class FilterContext {
   virtual std::unique_ptr<SideStream> OpenGrpc(const GrpcCall& call, SideStreamEvents* events) = 0;
 
   virtual RouteRateLimits rate_limits() const = 0;
-  // The host ("ip:port") that the router is to use rather than pick one; text in the arena. `strict`:
-  // without it the request is refused.
+  // The host ("ip:port") that the router is to use rather than pick one; text in the arena.
+  // `strict`: without it the request is refused.
   virtual void OverrideHost(absl::string_view address, bool strict) = 0;
 
   // Calls HttpFilter::OnTimer() once, `delay_ns` from now. One timer a filter; starting it again
@@ -162,8 +162,8 @@ class FilterContext {
   // What kBuffer keeps, for a filter that is to change it before it resumes.
   virtual Body& request_buffer() = 0;
   virtual Body& response_buffer() = 0;
-  // Gives a message that ends without trailers some, from inside the hook that sees its end or while
-  // that end is held. The filters behind see them.
+  // Gives a message that ends without trailers some, from inside the hook that sees its end or
+  // while that end is held. The filters behind see them.
   virtual Headers& AddRequestTrailers() = 0;
   virtual Headers& AddResponseTrailers() = 0;
   // Trailers that arrived and wait with this filter; null when there are none.

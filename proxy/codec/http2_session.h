@@ -118,7 +118,8 @@ class Http2Session {
   bool broken_ = false;  // details_ and code_ say why the connection ends
   bool overflow_ = false;
   bool wrote_goaway_ = false;
-  bool ends_for_message_ = false;  // a malformed message ends the connection: it is not reset besides
+  bool ends_for_message_ =
+      false;  // a malformed message ends the connection: it is not reset besides
   uint32_t code_ = 0;
   absl::string_view details_;
 };

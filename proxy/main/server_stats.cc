@@ -64,9 +64,12 @@ constexpr StatDef kControlPlane[] = {
 };
 
 constexpr StatDef kUpdate[] = {
-    {"update_attempt", StatKind::kCounter},     {"update_success", StatKind::kCounter},
-    {"update_rejected", StatKind::kCounter},    {"update_failure", StatKind::kCounter},
-    {"init_fetch_timeout", StatKind::kCounter}, {"update_time", StatKind::kGauge},
+    {"update_attempt", StatKind::kCounter},
+    {"update_success", StatKind::kCounter},
+    {"update_rejected", StatKind::kCounter},
+    {"update_failure", StatKind::kCounter},
+    {"init_fetch_timeout", StatKind::kCounter},
+    {"update_time", StatKind::kGauge},
     {"version", StatKind::kGauge},
 };
 

@@ -134,7 +134,7 @@ class Exchange final : public Router, private AttemptEvents {
   SnapshotPin pin_;
   Retry retry_;
   std::vector<std::unique_ptr<Shadow>> shadows_;  // until the request is whole
-  absl::string_view alt_stat_name_;  // answers count below it as well; in the arena
+  absl::string_view alt_stat_name_;               // answers count below it as well; in the arena
   Body kept_;  // the request's body so far, when a retry may need it
   RequestTimeouts timeouts_;
   CookiesToSet cookies_;

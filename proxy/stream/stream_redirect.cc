@@ -116,8 +116,8 @@ bool Stream::PrepareInternalRedirect(const xds::InternalRedirectPolicy& policy, 
   ++internal_redirects_;
   constexpr absl::string_view kOriginalUrl = "x-envoy-original-url";
   request.Remove(kOriginalUrl);
-  request.Add(kOriginalUrl, arena_.Concat(from_http ? "http://" : "https://", saved.authority(),
-                                          saved.path()));
+  request.Add(kOriginalUrl,
+              arena_.Concat(from_http ? "http://" : "https://", saved.authority(), saved.path()));
   return true;
 }
 
