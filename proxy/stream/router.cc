@@ -271,6 +271,7 @@ void Exchange::OnRequestBody(Body& body, bool end) {
   if (!shadows_.empty()) CopyToShadows(body);
   if (end) RequestEnded();
   if (attempt_ != nullptr) attempt_->SendBody(body, end);
+  if (end && host_ != nullptr && soon_.status != 0) GiveNow();
 }
 
 void Exchange::OnRequestTrailers(Headers* trailers) {
@@ -279,6 +280,7 @@ void Exchange::OnRequestTrailers(Headers* trailers) {
   for (const auto& shadow : shadows_) shadow->AddTrailers(*trailers);
   RequestEnded();
   if (attempt_ != nullptr) attempt_->SendTrailers(trailers);
+  if (host_ != nullptr && soon_.status != 0) GiveNow();
 }
 
 void Exchange::MakeShadows() {
@@ -351,6 +353,7 @@ void Exchange::DropAttempt() {
 void Exchange::StopTimers() {
   response_timer_.reset();
   backoff_timer_.reset();
+  soon_ = {};
 }
 
 void Exchange::Cancel() {

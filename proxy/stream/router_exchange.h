@@ -101,6 +101,8 @@ class Exchange final : public Router, private AttemptEvents {
   // Ends the exchange with an answer of our own, or, once the response has begun, by abandoning it.
   void Give(int status, absl::string_view body, absl::string_view details,
             absl::string_view marker_header = {});
+  void GiveSoon(int status, absl::string_view body, absl::string_view details);
+  void GiveNow();
   void GiveTimeout(absl::string_view details);
   void DropAttempt();
   void DropLate();
@@ -145,6 +147,12 @@ class Exchange final : public Router, private AttemptEvents {
   std::optional<uint64_t> hash_;
   std::optional<Timer> response_timer_;
   std::optional<Timer> backoff_timer_;
+  struct Soon {
+    int status = 0;
+    absl::string_view body;  // both in the arena
+    absl::string_view details;
+  };
+  Soon soon_;
   int64_t request_end_ms_ = -1;
   uint64_t shadow_bytes_ = 0;
   uint32_t named_hosts_tried_ = 0;

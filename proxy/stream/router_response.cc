@@ -10,6 +10,8 @@
 namespace remora::proxy {
 namespace {
 
+constexpr int64_t kRestOfRequestMs = 10;
+
 void CountHost(std::atomic<uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
 
 absl::string_view WithoutBlanks(absl::string_view text, Arena& arena) {
@@ -237,8 +239,33 @@ void Exchange::OnAttemptFailed(Attempt& attempt, AttemptFailure failure,
       "upstream connect error or disconnect/reset before headers. ",
       attempts_ > 1 ? "retried and the latest reset reason: " : "reset reason: ", text.text);
   info().flags.Add(text.flag);
+  if (failure == AttemptFailure::kRemoteConnectFailed && !request_ended_ &&
+      info().protocol != Protocol::kHttp2) {
+    GiveSoon(text.status, body, details);
+    return;
+  }
   Give(text.status, body, details,
        failure == AttemptFailure::kOverflow ? "x-envoy-overloaded" : "");
+}
+
+// A reply before the end of an HTTP/1 request costs its connection. Who refuses does so faster than
+// many clients write the second half of what they send, so that is waited for, for a moment.
+void Exchange::GiveSoon(int status, absl::string_view body, absl::string_view details) {
+  hold_ = attempt_->TakeHold();
+  DropLate();
+  DropAttempt();
+  retry_.Reset();
+  kept_.Clear();
+  body_lost_ = true;
+  soon_ = {status, body, details};
+  backoff_timer_.emplace(
+      &host_->loop().timers(), [](void* self) { static_cast<Exchange*>(self)->GiveNow(); }, this);
+  backoff_timer_->StartMs(kRestOfRequestMs);
+}
+
+void Exchange::GiveNow() {
+  const Soon soon = std::exchange(soon_, {});
+  Give(soon.status, soon.body, soon.details);
 }
 
 void Exchange::Hedge() {

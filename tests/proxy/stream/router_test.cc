@@ -107,6 +107,29 @@ TEST_F(RouterTest, RefusedConnection) {
   EXPECT_EQ(HostState().rq_error.load(), 1u);
 }
 
+TEST_F(RouterTest, ARefusalLeavesTimeForTheRestOfTheRequest) {
+  f_.dialer.accept_at_once = false;
+  router_->OnRequestHeaders(&host_, Request("POST"), false, false);
+  f_.Turn();
+  far().Refuse(ECONNREFUSED);
+  f_.loop.RunOnce(false);
+  EXPECT_EQ(host_.replies, 0);
+  Body rest = BodyOf("the second half");
+  router_->OnRequestBody(rest, true);
+  EXPECT_EQ(host_.replies, 1);
+  EXPECT_EQ(host_.status, 503);
+  EXPECT_TRUE(host_.info().flags.Has(ResponseFlag::kUpstreamConnectionFailure));
+}
+
+TEST_F(RouterTest, ARefusalDoesNotWaitForeverForTheRest) {
+  f_.dialer.accept_at_once = false;
+  router_->OnRequestHeaders(&host_, Request("POST"), false, false);
+  f_.Turn();
+  far().Refuse(ECONNREFUSED);
+  EXPECT_TRUE(f_.RunUntil([&] { return host_.replies == 1; }));
+  EXPECT_EQ(host_.status, 503);
+}
+
 TEST_F(RouterTest, OverflowSaysSo) {
   Cluster([](xds::Cluster& c) { c.default_breaker.max_pending_requests = 0; });
   Get();
